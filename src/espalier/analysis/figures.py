@@ -1,0 +1,227 @@
+"""Figures, each as PNG and SVG. All take rows (lists of dicts, or DataFrames) and a folder."""
+
+import io
+import math
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from espalier.analysis.tables import NAMES, ORDER, SERIES, judged
+from espalier.runs import files
+
+GATES = {1: [""], 3: ["r", "z", "n"], 4: ["i", "f", "g", "o"]}
+COLOURS = {"i2h": "#1b6ca8", "h2h": "#c8553d", "both": "#4a4e69"}
+STYLE = {
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 9,
+    "axes.titlesize": 10, "legend.frameon": False, "figure.constrained_layout.use": True, "svg.hashsalt": "espalier",
+}  # fmt: skip
+
+
+def save(figure, folder, name):
+    """`name.png` and `name.svg`, each whole; the figure is closed."""
+    for kind in ("png", "svg"):
+        content = io.BytesIO()
+        figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+        with files.whole(folder / f"{name}.{kind}") as file:
+            file.write(content.getvalue())
+    plt.close(figure)
+
+
+def grid(count, width=4.2, height=3.2):
+    """A figure and `count` axes, at most four side by side."""
+    columns = min(count, 4) if count != 4 else 2
+    rows = math.ceil(count / columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
+    for axis in axes.flat[count:]:
+        axis.set_axis_off()
+    return figure, list(axes.flat[:count])
+
+
+def interval(values):
+    """Half the width of the 95 % interval of the mean (Student's t); NaN for a single value."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return math.nan
+    return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def band(axis, x, groups, **line):
+    """Mean over the repetitions at each x, with its 95 % interval as a band where there are several."""
+    means = np.array([np.mean(values) for values in groups])
+    half = np.array([interval(values) for values in groups])
+    (drawn,) = axis.plot(x, means, **line)
+    if not np.isnan(half).all():
+        axis.fill_between(x, means - half, means + half, color=drawn.get_color(), alpha=0.18, linewidth=0)
+
+
+def baseline_lines(axis, baselines):
+    """A thin line per trivial rule, named at the right edge."""
+    for name, accuracy in baselines.items():
+        axis.axhline(accuracy, color="grey", linewidth=0.7, linestyle=":")
+    # Rules of nearly the same accuracy share one name.
+    near = {}
+    for name, accuracy in sorted(baselines.items(), key=lambda item: item[1]):
+        key = next((other for other in near if abs(other - accuracy) < 0.03), accuracy)
+        near.setdefault(key, []).append(name)
+    for accuracy, names in near.items():
+        axis.annotate(
+            ", ".join(names), (1, accuracy), xycoords=("axes fraction", "data"), fontsize=6.5, color="grey",
+            ha="right", va="bottom", xytext=(-2, 1), textcoords="offset points",
+        )  # fmt: skip
+
+
+@matplotlib.rc_context(STYLE)
+def strings(folder, splits):
+    """The study's figures 4.2 to 4.5: labels per split, and lengths by label of everything, train (with validation), test."""
+    train = [split for split in (splits.train, splits.validation) if len(split)]
+    figure, (labels, *lengths) = grid(4)
+    for offset, (label, name, colour) in enumerate(((1, "valid", "#1b6ca8"), (0, "invalid", "#c8553d"))):
+        counts = [sum(int((split.labels == label).sum()) for split in part) for part in (train, [splits.test])]
+        bars = labels.bar(np.arange(2) + 0.4 * offset - 0.2, counts, 0.38, label=name, color=colour)
+        labels.bar_label(bars, fontsize=7)
+    labels.set_xticks([0, 1], ["train and validation", "test"])
+    labels.set_title("Strings by label")
+    labels.legend(loc="upper right", fontsize=7)
+    parts = (("All strings", [*train, splits.test]), ("Train and validation", train), ("Test", [splits.test]))
+    for axis, (title, part) in zip(lengths, parts):
+        by_label = [
+            np.concatenate([split.lengths[split.labels == label].numpy() for split in part]) for label in (1, 0)
+        ]
+        top = int(max(values.max(initial=1) for values in by_label))
+        bins = np.arange(min(int(values.min(initial=top)) for values in by_label), top + 2) - 0.5
+        axis.hist(by_label, bins, stacked=True, color=["#1b6ca8", "#c8553d"], label=["valid", "invalid"])
+        axis.set_title(f"{title}: {sum(map(len, by_label))} strings by length")
+        axis.set_xlabel("length")
+    save(figure, folder, "strings")
+
+
+@matplotlib.rc_context(STYLE)
+def training(folder, rows, cell, baselines):
+    """The study's figures 6.1 to 6.4: accuracy on train and test (and validation) by epoch."""
+    rows = pd.DataFrame(rows)
+    figure, (axis,) = grid(1, 6, 3.6)
+    for split, name, colour in (("train", "train", "#8d99ae"), ("val", "validation", "#1b6ca8"), ("test", "test", "#c8553d")):
+        if rows[f"{split}_accuracy"].notna().any():
+            axis.plot(rows["epoch"], rows[f"{split}_accuracy"].astype(float), label=name, color=colour, linewidth=1.3)
+    baseline_lines(axis, baselines)
+    axis.set(title=f"{NAMES.get(cell, cell)}: training of the base", xlabel="epoch", ylabel="accuracy", ylim=(None, 1.01))
+    axis.legend(loc="lower left", ncols=3, fontsize=7, bbox_to_anchor=(0, 0.06))
+    save(figure, folder, "training")
+
+
+def series(frame):
+    """(cell, target, score, scope) of the frame, in a fixed order."""
+    keys = list(dict.fromkeys(map(tuple, frame[SERIES].itertuples(index=False))))
+    return sorted(keys, key=lambda key: [ORDER.get(key[0], 9), key[0], ORDER.get(key[1], 9), *key[1:]])
+
+
+def members(frame, key):
+    return frame[(frame[SERIES] == pd.Series(dict(zip(SERIES, key)))).all(axis=1)]
+
+
+def titled(key, keys, first=0):
+    """What tells this series from the others: the cell and the target, score and scope only where they differ."""
+    told = [NAMES.get(key[0], key[0]), key[1], *(key[k] for k in (2, 3) if len({other[k] for other in keys}) > 1)]
+    return ", ".join(told[first:])
+
+
+def pruning(folder, summaries, curve, rows, survivors, baselines):
+    """The three figures of pruning: `accuracy`, `regain`, `survivors`."""
+    summaries, rows, survivors = pd.DataFrame(summaries), pd.DataFrame(rows), pd.DataFrame(survivors)
+    accuracy(folder, summaries, pd.DataFrame(curve), baselines)
+    regain(folder, summaries, rows)
+    survivor_maps(folder, survivors)
+
+
+@matplotlib.rc_context(STYLE)
+def accuracy(folder, summaries, curve, baselines):
+    """Accuracy against percent: right after the cut at every whole percent (line), after retraining (dots), per cell."""
+    keys = series(summaries)
+    cells = list(dict.fromkeys(key[0] for key in keys))
+    seeds = summaries["seed"].nunique()
+    figure, axes = grid(len(cells), 5.4, 3.6)
+    styles = dict(zip(dict.fromkeys(key[2:] for key in keys), ("-", "--", "-.", ":") * len(keys)))
+    for axis, cell in zip(axes, cells):
+        for key in (key for key in keys if key[0] == cell):
+            colour = COLOURS.get(key[1])
+            points = members(summaries, key)
+            points = points.assign(cut=judged(points, "cut"), best=judged(points, "best"))
+            line = dict(color=colour, linewidth=1.3, linestyle=styles[key[2:]], label=titled(key, keys, 1))
+            if len(curve) and len(own := members(curve, key)):
+                band(axis, *_repeated(own, "percent", "accuracy"), **line)
+            else:
+                band(axis, *_repeated(points, "percent", "cut"), marker=".", **line)
+            retrained = points[points["epochs"] > 0]
+            if len(retrained):
+                x, groups = _repeated(retrained, "percent", "best")
+                axis.plot(x, [np.mean(values) for values in groups], "o", color=colour, markersize=4, markerfacecolor="white")
+        base = judged(summaries[summaries["cell"] == cell], "base").mean()
+        axis.axhline(base, color="black", linewidth=0.8)
+        axis.annotate("base", (0, base), xycoords=("axes fraction", "data"), fontsize=6.5, va="bottom", xytext=(2, 1), textcoords="offset points")
+        baseline_lines(axis, baselines)
+        axis.set(title=NAMES.get(cell, cell), xlabel="percent removed", ylabel="accuracy", xlim=(0, 100), ylim=(None, 1.03))
+        axis.legend(loc="lower left", fontsize=7)
+    split = "validation" if (summaries["judge"] == "validation").all() else "test"
+    told = f"{split} accuracy; line: right after the cut, circle: best after retraining"
+    figure.suptitle(f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""), fontsize=9)
+    save(figure, folder, "accuracy")
+
+
+def _repeated(frame, x, y):
+    """The sorted values of column x and, for each, the values of column y."""
+    grouped = frame.groupby(x)[y]
+    return np.array([value for value, _ in grouped], dtype=float), [values.to_numpy(dtype=float) for _, values in grouped]
+
+
+@matplotlib.rc_context(STYLE)
+def regain(folder, summaries, rows):
+    """Accuracy by epoch of retraining, for the levels that cost something right after the cut (as in figure 6.6)."""
+    keys = series(summaries)
+    figure, axes = grid(len(keys), 3.9, 3.0)
+    column = "val_accuracy" if (summaries["judge"] == "validation").all() else "test_accuracy"
+    colours = plt.get_cmap("viridis_r")
+    for axis, key in zip(axes, keys):
+        points = members(summaries, key)
+        base = judged(points, "base").mean()
+        costly = sorted(set(points.loc[points["regain_epoch"] != 0, "percent"]))
+        for percent in costly:
+            own = members(rows, key)
+            own = own[own["percent"] == percent]
+            colour = colours(0.15 + 0.85 * percent / 100)
+            band(axis, *_repeated(own, "epoch", column), label=f"{percent:g} %", marker=".", color=colour, linewidth=1.2)
+        axis.axhline(base, color="black", linewidth=0.8)
+        axis.set(title=titled(key, keys), xlabel="epoch of retraining (0: right after the cut)", ylabel="accuracy")
+        axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+        if costly:
+            axis.legend(fontsize=7, title="removed", title_fontsize=7)
+        else:
+            axis.set(xticks=[], ylim=(base - 0.05, base + 0.02))
+            axis.annotate("no level costs anything", (0.5, 0.5), xycoords="axes fraction", ha="center", color="grey")
+    save(figure, folder, "regain")
+
+
+@matplotlib.rc_context({**STYLE, "axes.grid": False})
+def survivor_maps(folder, survivors):
+    """Share of weights left in every layer, kind and gate, by level: a heat map per series (mean over seeds)."""
+    keys = series(survivors)
+    heights = [members(survivors, key)[["layer", "kind", "gate"]].drop_duplicates().shape[0] for key in keys]
+    figure, axes = grid(len(keys), 4.4, 0.9 + 0.17 * max(heights))
+    image = None
+    for axis, key in zip(axes, keys):
+        own = members(survivors, key)
+        share = own.assign(share=own["kept"] / own["total"])
+        table = share.pivot_table(index=["layer", "kind", "gate"], columns="percent", values="share", sort=True)
+        image = axis.imshow(table.to_numpy(), aspect="auto", vmin=0, vmax=1, cmap="magma")
+        names = GATES.get(own["gate"].max() + 1, range(99))
+        layers = {layer: str(k + 1) for k, layer in enumerate(dict.fromkeys(own["layer"]))}
+        axis.set_yticks(range(len(table)), [f"layer {layers[l]} {kind} {names[gate]}" for l, kind, gate in table.index], fontsize=6)
+        axis.set_xticks(range(table.shape[1]), [f"{percent:g}" for percent in table.columns], fontsize=6)
+        axis.set(title=titled(key, keys), xlabel="percent removed")
+    figure.colorbar(image, ax=axes, label="share of weights left", shrink=0.8)
+    save(figure, folder, "survivors")

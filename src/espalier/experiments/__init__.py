@@ -1,0 +1,1 @@
+"""The stories: train, prune. Each reads like the algorithm."""

@@ -1,0 +1,144 @@
+"""What the stories share: data, network, judging, epochs on TensorBoard."""
+
+import logging
+import time
+
+import torch
+
+from espalier import data
+from espalier.data.baselines import baselines
+from espalier.data.batching import BATCHING, Batches
+from espalier.experiments.config import plain
+from espalier.learning.classifier import Classifier
+from espalier.learning.evaluation import batches, evaluate
+from espalier.learning.fit import device_of
+from espalier.nn import SequenceClassifier
+from espalier.runs.identity import identity
+from espalier.runs.seeds import generator, seeded
+
+log = logging.getLogger(__name__)
+_loaded = {}
+
+
+def load_data(config):
+    """(splits on the CPU, accuracy of every baseline); kept for the next job of this process that wants the same."""
+    key = identity({"data": plain(config)})
+    if key not in _loaded:
+        _loaded.clear()
+        splits = data.load(config)
+        _loaded[key] = splits, baselines(splits.train, splits.test)
+    return _loaded[key]
+
+
+class Bench:
+    """The splits on their device and everything that is made of them: training batches, scores, who judges.
+
+    `judge` is `validation`, or `test` where there is no validation split, as the study did.
+    """
+
+    def __init__(self, config):
+        torch.set_num_threads(config.threads)
+        self.config = config
+        self.device = device_of(config.device)
+        self.host, self.baselines = load_data(config.data)
+        self.splits = self.host.to(self.device)
+        self.judge = "validation" if len(self.host.validation) else "test"
+        self._sorted = {}
+
+    @property
+    def facts(self):
+        """What the data is: numbers for result.json."""
+        facts = dict(self.host.facts)
+        for split in ("train", "validation", "test"):
+            strings = getattr(self.host, split)
+            for label, name in ((1, "valid"), (0, "invalid")):
+                lengths = strings.lengths[strings.labels == label].double()
+                if len(lengths):
+                    facts[f"{split}_{name}"] = {
+                        "strings": len(lengths), "shortest": int(lengths.min()), "longest": int(lengths.max()),
+                        "mean_length": round(float(lengths.mean()), 4), "median_length": float(lengths.median()),
+                    }  # fmt: skip
+        return facts
+
+    def network(self):
+        """A fresh network, on the device; its weights depend on the seed alone."""
+        config = self.config
+        with seeded(config.seed, "init"):
+            model = SequenceClassifier(
+                config.cell, tuple(config.model.hidden), embedding=config.model.embedding,
+                readout=config.model.readout.name, init=config.model.init.name,
+            )  # fmt: skip
+        return model.to(self.device)
+
+    def classifier(self, model, *purpose):
+        """The `Classifier` that trains `model`, its batches drawn for (purpose, epoch)."""
+        config, strings = self.config.data, self.host.train
+
+        def epoch_batches(epoch):
+            order = generator(self.config.seed, "order", *purpose, epoch)
+            make = BATCHING[config.batching.name]
+            return Batches(self.splits.train, make(strings.lengths, strings.labels, config.batch_size, order))
+
+        return Classifier(model, epoch_batches, self.config.optimizer)
+
+    def score(self, model, split, *moment):
+        """`Score` on `validation` or `test`. moment: when, for the order of batches where it matters (`last_step`)."""
+        if self.config.model.readout.name == "last_token":
+            if split not in self._sorted:
+                self._sorted[split] = batches(getattr(self.splits, split))
+            return evaluate(model, self._sorted[split])
+        order = generator(self.config.seed, "evaluation", split, *moment)
+        return evaluate(model, batches(getattr(self.splits, split), self.config.data.batch_size, order))
+
+    def row(self, model, train, *moment):
+        """The loss and accuracy columns of one row, and the `Score` that judges."""
+        scores = {split: self.score(model, split, *moment) for split in ("validation", "test")}
+        columns = train.columns("train") | scores["validation"].columns("val") | scores["test"].columns("test")
+        return columns, scores[self.judge]
+
+
+class Clock:
+    """Seconds since it was made, or since `before` seconds earlier."""
+
+    def __init__(self, before=0.0):
+        self.started = time.monotonic() - before
+
+    def __call__(self):
+        return round(time.monotonic() - self.started, 3)
+
+
+class Board:
+    """TensorBoard events of one run or level, under fixed tags, with its hyper-parameters and final metrics.
+
+    Tags: `{train,val,test}/{loss,accuracy}` by epoch; `final/...` beside the hyper-parameters.
+    """
+
+    def __init__(self, directory, enabled):
+        self.logger = None
+        if enabled:
+            from pytorch_lightning.loggers import TensorBoardLogger
+
+            self.logger = TensorBoardLogger(directory.parent, "", directory.name, default_hp_metric=False)
+
+    def row(self, row):
+        if self.logger:
+            values = {
+                f"{split}/{what}": row[f"{split}_{what}"]
+                for split in ("train", "val", "test")
+                for what in ("loss", "accuracy")
+                if row[f"{split}_{what}"] is not None
+            }
+            self.logger.log_metrics(values, row["epoch"])
+            self.logger.save()
+
+    def finish(self, parameters, metrics):
+        if self.logger:
+            final = {f"final/{name}": value for name, value in metrics.items() if value is not None}
+            self.logger.log_hyperparams(parameters, final)
+            self.logger.finalize("success")
+
+
+def weights_of(model):
+    """The model's state dict, copied to the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+

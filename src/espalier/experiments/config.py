@@ -1,0 +1,249 @@
+"""The schema of the configuration: every key with its type, default and range. Imports neither torch nor Lightning.
+
+`conf/` composes values for it; where a study did otherwise, `conf/experiment/thesis_*.yaml` says so.
+"""
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, List, Optional
+
+from espalier.errors import InputError
+
+
+class Target(Enum):
+    i2h = "i2h"
+    h2h = "h2h"
+    both = "both"
+
+
+# "global" cannot be the name of a member in a class body.
+Scope = Enum("Scope", {name: name for name in ("global", "layer", "tensor", "gate")})
+
+
+class Rule(Enum):
+    exact = "exact"
+    percentile = "percentile"
+
+
+class Readout(Enum):
+    last_token = "last_token"
+    last_step = "last_step"
+
+
+class Init(Enum):
+    orthogonal = "orthogonal"
+    uniform = "uniform"
+
+
+class Batching(Enum):
+    stratified = "stratified"
+    random = "random"
+
+
+class Weights(Enum):
+    best = "best"
+    last = "last"
+
+
+class Mode(Enum):
+    until_regained = "until_regained"
+    fixed = "fixed"
+
+
+def _positive(name, value):
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"{name} must be positive, got {value}")
+
+
+def _not_negative(name, value):
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(f"{name} must not be negative, got {value}")
+
+
+@dataclass
+class Shares:
+    near: float = 0.4
+    altered: float = 0.3
+    foreign: float = 0.3
+
+    def __post_init__(self):
+        for name in ("near", "altered", "foreign"):
+            _not_negative(f"data.shares.{name}", getattr(self, name))
+
+
+@dataclass
+class Data:
+    name: str = "reber"
+    train: Optional[str] = None
+    test: Optional[str] = None
+    train_size: Optional[int] = None
+    test_size: Optional[int] = None
+    validation_fraction: float = 0.1
+    deduplicate: bool = True
+    min_length: int = 11
+    shares: Shares = field(default_factory=Shares)
+    seed: int = 0
+    batch_size: int = 32
+    batching: Batching = Batching.stratified
+
+    def __post_init__(self):
+        _positive("data.batch_size", self.batch_size)
+        for name in ("train_size", "test_size"):
+            if getattr(self, name) is not None:
+                _positive(f"data.{name}", getattr(self, name))
+        if not 0 <= self.validation_fraction < 1:
+            raise InputError(f"data.validation_fraction must be from 0 to below 1, got {self.validation_fraction}")
+        if not 5 <= self.min_length <= 20:
+            raise InputError(f"data.min_length must be from 5 (the shortest Reber string) to 20, got {self.min_length}")
+
+
+@dataclass
+class Model:
+    hidden: List[int] = field(default_factory=lambda: [50, 50, 50])
+    embedding: Optional[int] = None
+    readout: Readout = Readout.last_token
+    init: Init = Init.orthogonal
+
+    def __post_init__(self):
+        if not self.hidden:
+            raise InputError("model.hidden must name at least one layer size")
+        for size in self.hidden:
+            _positive("model.hidden", size)
+        if self.embedding is not None:
+            _positive("model.embedding", self.embedding)
+
+
+@dataclass
+class Optimizer:
+    name: str = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+
+    def __post_init__(self):
+        _positive("optimizer.lr", self.lr)
+        _not_negative("optimizer.weight_decay", self.weight_decay)
+
+
+@dataclass
+class Trainer:
+    max_epochs: int = 50
+    clip_norm: float = 5.0
+
+    def __post_init__(self):
+        _positive("trainer.max_epochs", self.max_epochs)
+        _not_negative("trainer.clip_norm", self.clip_norm)
+
+
+@dataclass
+class Logger:
+    tensorboard: bool = True
+
+
+@dataclass
+class TrainConfig:
+    cell: str = "lstm"
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    trainer: Trainer = field(default_factory=Trainer)
+    logger: Logger = field(default_factory=Logger)
+    seed: int = 0
+    threads: int = 1
+    device: str = "auto"
+    outputs: str = "outputs"
+    force: bool = False
+
+    def __post_init__(self):
+        _not_negative("seed", self.seed)
+        _positive("threads", self.threads)
+        if self.device not in ("auto", "cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
+            raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
+
+
+@dataclass
+class Retrain:
+    mode: Mode = Mode.until_regained
+    max_epochs: int = 10
+    checks_per_epoch: int = 4
+
+    def __post_init__(self):
+        _not_negative("retrain.max_epochs", self.max_epochs)
+        _positive("retrain.checks_per_epoch", self.checks_per_epoch)
+
+
+@dataclass
+class Tolerance:
+    tolerance: float = 0.01
+
+
+@dataclass
+class PruneConfig(TrainConfig):
+    target: Target = Target.both
+    percent: Any = field(default_factory=lambda: list(range(10, 101, 10)))
+    score: str = "magnitude"
+    scope: Scope = Scope["global"]
+    rule: Rule = Rule.exact
+    base: Optional[str] = None
+    base_weights: Weights = Weights.best
+    retrain: Retrain = field(default_factory=Retrain)
+    regain: Tolerance = field(default_factory=Tolerance)
+    safe: Tolerance = field(default_factory=Tolerance)
+    curve: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.percent = levels(self.percent)
+        for name in ("regain", "safe"):
+            _not_negative(f"{name}.tolerance", getattr(self, name).tolerance)
+
+
+def levels(percent):
+    """`percent` as a sorted list of distinct numbers from 0 to 100 (whole ones as int): 10, 10.0 and [10] are the same.
+
+    Raises: InputError.
+    """
+    values = list(percent) if isinstance(percent, (list, tuple)) else [percent]
+    if not values:
+        raise InputError("percent must name at least one level")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"percent must be a number from 0 to 100 or a list of them, got {value!r}")
+        if not 0 <= value <= 100:
+            raise InputError(f"percent must be from 0 to 100, got {value}")
+    return sorted({int(value) if value == int(value) else float(value) for value in values})
+
+
+def to_config(composed):
+    """The checked configuration object of a composed Hydra config.  Raises: InputError in one line."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_object(composed)
+    except InputError as error:
+        raise InputError(str(error).splitlines()[0]) from None
+    except OmegaConfBaseException as error:
+        raise InputError(" ".join(str(error).split())) from None
+
+
+def plain(config):
+    """A configuration object as nested dicts of plain values (members of enums by name)."""
+    if isinstance(config, Enum):
+        return config.name
+    if isinstance(config, dict):
+        return {key: plain(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [plain(value) for value in config]
+    if hasattr(config, "__dataclass_fields__"):
+        return {name: plain(getattr(config, name)) for name in config.__dataclass_fields__}
+    return config
+
+
+def register():
+    """Put the schemas where the root files in `conf/` find them."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    store.store(name="prune_schema", node=PruneConfig)

@@ -1,0 +1,263 @@
+"""Prune: cut the base at every level, see what it costs, retrain, see when it is regained."""
+
+import logging
+from pathlib import Path
+
+from espalier import published
+from espalier.analysis import figures
+from espalier.errors import InputError
+from espalier.experiments.common import Bench, Board, Clock, weights_of
+from espalier.experiments.plan import base_run, prune_run
+from espalier.experiments.train import train
+from espalier.learning.evaluation import Score
+from espalier.learning.fit import Epochs, fit
+from espalier.pruning import make_masks, prune, recurrent_weights, select
+from espalier.pruning.callback import Pruning
+from espalier.runs import files, progress
+from espalier.runs.seeds import generator
+
+log = logging.getLogger(__name__)
+
+JOB = ("cell", "target", "score", "scope")
+COLUMNS = (
+    *JOB, "percent", "seed", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss",
+    "test_accuracy", "kept", "total", "seconds",
+)  # fmt: skip
+SUMMARY = (
+    *JOB, "percent", "seed", "judge", "kept", "total", "base_val_accuracy", "base_test_accuracy", "cut_val_accuracy",
+    "cut_test_accuracy", "regain_epoch", "regain_step", "censored", "best_epoch", "best_val_accuracy",
+    "best_test_accuracy", "epochs", "seconds",
+)  # fmt: skip
+CURVE = (*JOB, "seed", "percent", "judge", "accuracy", "loss")
+SURVIVORS = (*JOB, "seed", "percent", "layer", "kind", "gate", "kept", "total")
+FILES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
+
+
+def job(config):
+    """One job of prune.py: all levels of one cell, target, score, scope and seed."""
+    run, base = prune_run(config), base_run(config)
+    with run.alone():
+        if not config.force and run.result():
+            return
+        needs_base = base is not None and not base.result()
+        units = needs_base * config.trainer.max_epochs + len(config.percent) * (1 + config.retrain.max_epochs) + 5
+        with run.logging("prune"), progress.current.job(f"{config.cell} {config.target.name}", units):
+            _Study(config, run).run_all()
+
+
+def load_base(config):
+    """The network in the file `base`: a checkpoint of ours, a state dict of `SequenceClassifier`, or a published one.
+
+    Raises: InputError naming the file: missing, truncated, carrying code, of another cell, sizes that do not fit.
+    """
+    path = config.base
+    content = files.load_tensors(path, "base")
+    readout = config.model.readout.name
+    try:
+        if not isinstance(content, dict):
+            raise InputError("not a state dict")
+        if isinstance(content.get("state_dict"), dict):
+            if content.get("cell", config.cell) != config.cell:
+                raise InputError(f"holds cell {content['cell']}, asked for cell={config.cell}")
+            trained = content.get("sizes", {}).get("readout", readout)
+            if trained != readout:
+                raise InputError(f"was trained with model.readout={trained}, asked for {readout}")
+            content = content["state_dict"]
+        if published.is_published(content):
+            return published.sequence_classifier(content, config.cell, readout)
+        return published.build(content, config.cell, readout)
+    except InputError as error:
+        raise InputError(f"base {path}: {error}") from None
+
+
+class _Study:
+    """What the levels of one job have in common."""
+
+    def __init__(self, config, run):
+        self.config, self.run = config, run
+        self.job = {"cell": config.cell, "target": config.target.name, "score": config.score, "scope": config.scope.name}
+
+    def run_all(self):
+        config, run = self.config, self.run
+        if config.force:
+            for old in sorted((run / "levels").glob("*")):
+                old.unlink()
+        run.start()
+        self.bench = Bench(config)
+        self.model = self.base_network().to(self.bench.device)
+        self.weights = weights_of(self.model)
+        select(self.model, config.target.name)
+        self.check_data_fits()
+
+        base = self.base_row()
+        levels = [self.level(percent) for percent in config.percent]
+        curve = self.curve() if config.curve else []
+
+        rows = [base, *(row for level in levels for row in level["rows"])]
+        summaries = [level["summary"] for level in levels]
+        survivors = [row for level in levels for row in level["survivors"]]
+        files.write_rows(run / "results.csv", COLUMNS, rows)
+        files.write_rows(run / "summary.csv", SUMMARY, summaries)
+        files.write_rows(run / "curve.csv", CURVE, curve)
+        files.write_rows(run / "survivors.csv", SURVIVORS, survivors)
+        baselines = self.bench.baselines
+        figures.pruning(run / "figures", summaries, curve, rows, survivors, baselines)
+        result = {
+            **self.job, "seed": config.seed, "judge": self.bench.judge, "baselines": baselines, "data": self.bench.facts,
+            "base": str(self.base_file), "base_accuracy": self.base.accuracy,
+        }  # fmt: skip
+        run.finish(result, FILES)
+
+    def base_network(self):
+        config = self.config
+        if config.base is not None:
+            self.base_file = Path(config.base)
+            return load_base(config)
+        trained = train(config, self.bench)
+        self.base_file = trained / f"{config.base_weights.name}.pt"
+        content = files.load_tensors(self.base_file, "base")
+        return published.build(content["state_dict"], config.cell, config.model.readout.name)
+
+    def check_data_fits(self):
+        highest = max(int(getattr(self.bench.host, split).tokens.max()) for split in ("train", "test"))
+        sizes = self.model.sizes
+        if highest >= sizes["codes"] or sizes["classes"] != 2:
+            raise InputError(
+                f"base {self.base_file}: {sizes['codes']} codes and {sizes['classes']} classes; "
+                f"the data needs {highest + 1} codes and 2 classes"
+            )
+
+    def restore(self):
+        self.model.load_state_dict(self.weights)
+
+    def row(self, percent, epoch, columns, kept, total, seconds):
+        return {
+            **self.job, "percent": percent, "seed": self.config.seed, "epoch": epoch, **columns, "kept": kept,
+            "total": total, "seconds": seconds,
+        }  # fmt: skip
+
+    def base_row(self):
+        """Percent 0: the base as it is."""
+        seconds = Clock()
+        columns, self.base = self.bench.row(self.model, Score(), "base")
+        self.base_columns = columns
+        self.total = sum(weight.parameter.numel() for weight in select(self.model, self.config.target.name))
+        return self.row(0, 0, columns, self.total, self.total, seconds())
+
+    def masks_arguments(self, percent):
+        config = self.config
+        return dict(
+            target=config.target.name, percent=percent, score=config.score, scope=config.scope.name,
+            rule=config.rule.name, generator=generator(config.seed, "score", percent),
+        )  # fmt: skip
+
+    def level(self, percent):
+        """Cut the base to `percent` and retrain: rows by epoch, the summary and the survivors. Kept once it is done."""
+        path = self.run / "levels" / f"{percent:g}.json"
+        known = files.read_json(path)
+        if known is None:
+            known = self.cut_and_retrain(percent, path.with_suffix(".ckpt"))
+            files.write_json(path, known)
+        self.progress(known["summary"])
+        return known
+
+    def cut_and_retrain(self, percent, checkpoint):
+        config, bench, model = self.config, self.bench, self.model
+        seconds = Clock()
+        self.restore()
+        masks = prune(model, **self.masks_arguments(percent))
+        survivors = self.survivors(percent, masks)
+        board = Board(self.run / "tensorboard" / f"percent_{percent:g}", config.logger.tensorboard)
+        pruning = Pruning(masks=masks.within("model"), base=self.base.accuracy, tolerance=config.regain.tolerance)
+
+        columns, judged = bench.row(model, Score(), "prune", percent, 0)
+        cut = self.row(percent, 0, columns, masks.kept, masks.total, seconds())
+        board.row(cut)
+        pruning.record(judged.accuracy, 0, 0)
+
+        def regained():
+            return config.retrain.mode.name == "until_regained" and not pruning.regain.censored
+
+        def check(epoch, step, classifier):
+            if pruning.regain.censored:
+                now = bench.score(model, bench.judge, "prune", percent, epoch, step)
+                pruning.record(now.accuracy, epoch, step)
+
+        def end(epoch, step, classifier):
+            columns, judged = bench.row(model, classifier.train_score(), "prune", percent, epoch)
+            pruning.record(judged.accuracy, epoch, step)
+            row = self.row(percent, epoch, columns, masks.kept, masks.total, seconds())
+            board.row(row)
+            progress.current.advance(1, f"level {percent:g} %, epoch {epoch}, {bench.judge} accuracy {judged.accuracy:.4f}")
+            return row
+
+        epochs = Epochs(end, regained, check, config.retrain.checks_per_epoch)
+        if config.retrain.max_epochs and not regained():
+            classifier = bench.classifier(model, "prune", percent)
+            callbacks = [pruning, epochs]
+            fit(classifier, bench.device, config.retrain.max_epochs, config.trainer.clip_norm, callbacks, checkpoint)
+        rows = [cut, *epochs.rows]
+        summary = self.summary(percent, rows, pruning.regain)
+        board.finish(
+            {**self.job, "percent": percent, "seed": config.seed},
+            {name: summary[name] for name in ("cut_val_accuracy", "cut_test_accuracy", "best_val_accuracy",
+                                              "best_test_accuracy", "regain_epoch", "regain_step")},
+        )  # fmt: skip
+        about = {"cell": config.cell, "sizes": model.sizes, "percent": percent}
+        files.save_tensors(
+            checkpoint.with_suffix(".pt"), {**about, "state_dict": weights_of(model), "masks": masks.state_dict()}
+        )
+        checkpoint.unlink(missing_ok=True)
+        return {"rows": rows, "summary": summary, "survivors": survivors}
+
+    def summary(self, percent, rows, regain):
+        judged = "val" if self.bench.judge == "validation" else "test"
+        best = max(rows, key=lambda row: (row[f"{judged}_accuracy"], -row["epoch"]))
+        return {
+            **self.job, "percent": percent, "seed": self.config.seed, "judge": self.bench.judge,
+            "kept": rows[0]["kept"], "total": rows[0]["total"],
+            "base_val_accuracy": self.base_columns["val_accuracy"],
+            "base_test_accuracy": self.base_columns["test_accuracy"],
+            "cut_val_accuracy": rows[0]["val_accuracy"], "cut_test_accuracy": rows[0]["test_accuracy"],
+            "regain_epoch": regain.epoch, "regain_step": regain.step, "censored": int(regain.censored),
+            "best_epoch": best["epoch"], "best_val_accuracy": best["val_accuracy"],
+            "best_test_accuracy": best["test_accuracy"], "epochs": rows[-1]["epoch"], "seconds": rows[-1]["seconds"],
+        }  # fmt: skip
+
+    def survivors(self, percent, masks):
+        """What is left in every gate of every pruned weight."""
+        rows = []
+        for weight in recurrent_weights(self.model):
+            if weight.name in masks:
+                for gate, block in enumerate(masks[weight.name].chunk(weight.gates)):
+                    rows.append({
+                        **self.job, "seed": self.config.seed, "percent": percent, "layer": weight.layer, "kind": weight.kind,
+                        "gate": gate, "kept": int(block.sum()), "total": block.numel(),
+                    })  # fmt: skip
+        return rows
+
+    def progress(self, summary):
+        column = "val" if summary["judge"] == "validation" else "test"
+        cut, epoch = summary[f"cut_{column}_accuracy"], summary["regain_epoch"]
+        told = f"level {summary['percent']:g} %: {cut:.4f} after the cut, "
+        if summary["censored"]:
+            told += f"not regained in {summary['epochs']} epochs" if summary["epochs"] else "not retrained"
+        else:
+            told += "nothing to regain" if epoch == 0 else f"regained in epoch {epoch}, step {summary['regain_step']}"
+        log.info("%s", told)
+        progress.current.advance(1 + self.config.retrain.max_epochs - summary["epochs"], told, line=True)
+
+    def curve(self):
+        """Accuracy right after the cut at every whole percent, without retraining."""
+        config, bench, rows = self.config, self.bench, []
+        for percent in range(101):
+            self.restore()
+            make_masks(self.model, **self.masks_arguments(percent)).weights(self.model)
+            score = bench.score(self.model, bench.judge, "prune", percent, 0)
+            rows.append({
+                **self.job, "seed": config.seed, "percent": percent, "judge": bench.judge, "accuracy": score.accuracy,
+                "loss": score.loss,
+            })  # fmt: skip
+        progress.current.advance(5, "curve")
+        return rows
+

@@ -1,0 +1,1 @@
+"""LightningModules and the few callbacks they need."""

@@ -1,0 +1,55 @@
+"""The LightningModule that trains a sequence classifier."""
+
+import pytorch_lightning as pl
+import torch
+from torch.nn import functional as F
+
+from espalier.errors import InputError
+from espalier.learning.evaluation import Score
+
+#: name -> optimizer class of torch
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}
+
+
+class Classifier(pl.LightningModule):
+    """Cross-entropy on `model(tokens, lengths)`.
+
+    epoch_batches: function from the epoch (0-based) to its training batches, an iterable with a length.
+    optimizer: configuration with name, lr and weight_decay.
+
+    `train_score()` is the running loss and accuracy of the epoch so far: sums kept on the device, so that no step waits.
+    """
+
+    def __init__(self, model, epoch_batches, optimizer):
+        super().__init__()
+        self.model, self.epoch_batches, self.optimizer = model, epoch_batches, optimizer
+        if optimizer.name not in OPTIMIZERS:
+            raise InputError(f"optimizer.name must be one of {', '.join(OPTIMIZERS)}, got {optimizer.name!r}")
+
+    def train_dataloader(self):
+        return self.epoch_batches(self.current_epoch)
+
+    def configure_optimizers(self):
+        kind = OPTIMIZERS[self.optimizer.name]
+        return kind(
+            self.model.parameters(), lr=self.optimizer.lr, weight_decay=self.optimizer.weight_decay,
+            **({"fused": True} if self.optimizer.name != "rmsprop" else {}),
+        )  # fmt: skip
+
+    def on_train_epoch_start(self):
+        self._loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._right = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._count = 0
+
+    def training_step(self, batch, index):
+        tokens, lengths, labels = batch
+        logits = self.model(tokens, lengths)
+        loss = F.cross_entropy(logits, labels)
+        with torch.no_grad():
+            self._loss += loss * len(labels)
+            self._right += (logits.argmax(1) == labels).sum()
+            self._count += len(labels)
+        return loss
+
+    def train_score(self):
+        return Score(float(self._loss) / self._count, int(self._right) / self._count) if self._count else Score()

@@ -1,0 +1,113 @@
+"""One training: Lightning's loop with nothing in it that a small recurrent network would have to wait for."""
+
+import logging
+import signal
+import warnings
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from espalier.errors import InputError
+from espalier.runs import files
+
+log = logging.getLogger(__name__)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that appear whole beside their target (Lightning's own are moved across file systems)."""
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None):
+        files.save_tensors(path, checkpoint)
+
+
+class Epochs(pl.Callback):
+    """Collects one row per epoch, looks in between, and says when to stop.
+
+    end: function from (epoch, optimizer steps, the Classifier) to the row of an epoch, called at its end; epochs count from 1.
+    stop: function without arguments: was that the last epoch?
+    check: function from (epoch, optimizer steps, the Classifier), called `per_epoch - 1` times within an epoch.
+    """
+
+    def __init__(self, end, stop=lambda: False, check=None, per_epoch=1):
+        self.end, self.stop, self.check, self.per_epoch = end, stop, check, per_epoch
+        self.rows = []
+
+    def on_train_start(self, trainer, pl_module):
+        trainer.should_stop = self.stop()
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        count, done = trainer.num_training_batches, batch_idx + 1
+        # Look k of an epoch falls on its batch ceil(k * count / per_epoch).
+        if done < count and (done * self.per_epoch) // count > (batch_idx * self.per_epoch) // count:
+            self.check(trainer.current_epoch + 1, trainer.global_step, pl_module)
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.rows.append(self.end(trainer.current_epoch + 1, trainer.global_step, pl_module))
+        trainer.should_stop = self.stop()
+
+    def state_dict(self):
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict):
+        self.rows = list(state_dict["rows"])
+
+
+class Keep(pl.Callback):
+    """Saves the checkpoint of the epoch. Last in the list, so that it holds what the other callbacks did in it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.save_checkpoint(self.path)
+
+
+def device_of(name):
+    """`torch.device` for `auto`, `cpu`, `cuda` or `cuda:N`.  Raises: InputError if it is not there."""
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device={name}: there are {torch.cuda.device_count()} CUDA devices; use device=cpu or auto")
+    return device
+
+
+def fit(classifier, device, max_epochs, clip_norm, callbacks, checkpoint):
+    """Train to `max_epochs`, keeping a checkpoint at the path `checkpoint` after every epoch, and going on from it if it is
+    there and whole; a damaged one is said and left.
+
+    No logger, bar, sanity check or model summary: whoever wants rows takes them from a callback, once an epoch.
+    """
+    resume = None
+    if checkpoint.exists():
+        try:
+            files.load_tensors(checkpoint, "checkpoint")
+            resume = checkpoint
+        except InputError as error:
+            log.warning("%s; training starts again", error)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        trainer = pl.Trainer(
+            accelerator="cuda" if device.type == "cuda" else "cpu",
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            max_epochs=max_epochs,
+            gradient_clip_val=clip_norm or None,
+            callbacks=[*callbacks, Keep(checkpoint)],
+            plugins=[WholeCheckpoints()],
+            reload_dataloaders_every_n_epochs=1,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            num_sanity_val_steps=0,
+            logger=False,
+        )
+        try:
+            trainer.fit(classifier, ckpt_path=resume)
+        except SystemExit:
+            # Lightning turns Ctrl-C into an exit that a sweep would take for silence.
+            if trainer.interrupted:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                raise KeyboardInterrupt from None
+            raise

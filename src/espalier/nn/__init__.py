@@ -1,0 +1,6 @@
+"""What learns: recurrent stacks and the networks around them. Sequence models are called as `model(tokens, lengths)`."""
+
+from espalier.nn.cells import CELLS, gates, layer
+from espalier.nn.classifier import SequenceClassifier, Stack
+
+__all__ = ["CELLS", "SequenceClassifier", "Stack", "gates", "layer"]

@@ -1,0 +1,70 @@
+"""The sequence classifier: embedding, stacked recurrent layers, linear head."""
+
+import torch
+from torch import nn
+
+from espalier.errors import InputError
+from espalier.nn.cells import gates, layer
+
+READOUTS = ("last_token", "last_step")
+INITS = ("orthogonal", "uniform")
+
+
+class Stack(nn.Module):
+    """One-layer recurrent modules, each fed with the states of the one before; sizes may differ per layer."""
+
+    def __init__(self, cell, sizes):
+        super().__init__()
+        self.layers = nn.ModuleList(layer(cell, inputs, hidden) for inputs, hidden in zip(sizes[:-1], sizes[1:]))
+
+    def forward(self, states):
+        """`(T, N, inputs)` -> `(T, N, hidden of the last layer)`, one fused call of torch per layer."""
+        for recurrent in self.layers:
+            states, _ = recurrent(states)
+        return states
+
+
+class SequenceClassifier(nn.Module):
+    """Classifies token sequences by the last state of a recurrent network.
+
+    cell: `rnn_tanh`, `rnn_relu`, `gru` or `lstm`.  hidden: units per recurrent layer.
+    codes: number of token codes.  embedding: width of the embedding, by default that of the first recurrent layer.
+    readout: `last_token` reads the state at the last real token, which padding cannot touch; `last_step` reads the last
+    time step of the padded batch, as the study did, so that the result depends on the batch.
+    init: `uniform` is torch's and the study's U(-1/sqrt(H), 1/sqrt(H)); `orthogonal` differs from it in one thing: `h2h` of
+    the plain cells is an orthogonal matrix (Saxe et al. 2014; Le et al. 2015 for ReLU), without which RNN-ReLU gets stuck.
+    """
+
+    def __init__(
+        self, cell, hidden=(50, 50, 50), codes=128, classes=2, embedding=None, readout="last_token", init="orthogonal"
+    ):
+        super().__init__()
+        for name, value, known in (("readout", readout, READOUTS), ("init", init, INITS)):
+            if value not in known:
+                raise InputError(f"model.{name} must be one of {', '.join(known)}, got {value!r}")
+        self.cell, self.readout = cell, readout
+        width = embedding or hidden[0]
+        self.embedding = nn.Embedding(codes, width)
+        self.recurrent = Stack(cell, (width, *hidden))
+        self.head = nn.Linear(hidden[-1], classes)
+        if init == "orthogonal" and gates(cell) == 1:
+            for recurrent in self.recurrent.layers:
+                nn.init.orthogonal_(recurrent.weight_hh_l0)
+
+    def forward(self, tokens, lengths):
+        """tokens: `(N, T)` integers, padded on the right; lengths: `(N,)`.  Returns logits `(N, classes)`."""
+        states = self.recurrent(self.embedding(tokens.t().int()))
+        if self.readout == "last_step":
+            return self.head(states[-1])
+        return self.head(states[lengths - 1, torch.arange(len(lengths), device=states.device)])
+
+    @property
+    def sizes(self):
+        """The arguments that rebuild this network: plain numbers and words."""
+        return {
+            "hidden": [recurrent.hidden_size for recurrent in self.recurrent.layers],
+            "codes": self.embedding.num_embeddings,
+            "classes": self.head.out_features,
+            "embedding": self.embedding.embedding_dim,
+            "readout": self.readout,
+        }

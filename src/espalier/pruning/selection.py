@@ -1,0 +1,72 @@
+"""Which weights of a model a target names."""
+
+import re
+from dataclasses import dataclass
+
+from torch import nn
+
+from espalier.errors import InputError
+
+TARGETS = ("i2h", "h2h", "both")
+_NAME = re.compile(r"weight_(ih|hh)(?:_l(\d+))?(?:_reverse)?")
+_KIND = {"ih": "i2h", "hh": "h2h"}
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One weight matrix of a recurrent layer.
+
+    name: of the parameter within the model; layer: what scope `layer` pools; kind: `i2h` or `h2h`; gates: number of gates
+    stacked along its rows.
+    """
+
+    name: str
+    parameter: nn.Parameter
+    layer: str
+    kind: str
+    gates: int
+
+
+def recurrent_weights(model):
+    """Every `i2h` and `h2h` weight of the `nn.RNN`, `nn.GRU`, `nn.LSTM` and `*Cell` modules in `model`, in their order.
+
+    A parameter that several modules share comes once, under its first name.
+    """
+    found, seen = [], set()
+    for prefix, module in model.named_modules():
+        if not isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
+            continue
+        for short, parameter in module.named_parameters(recurse=False):
+            match = _NAME.fullmatch(short)
+            if match and id(parameter) not in seen:
+                seen.add(id(parameter))
+                dot = f"{prefix}." if prefix else ""
+                layer = f"{dot}l{match[2] or 0}"
+                found.append(
+                    Weight(dot + short, parameter, layer, _KIND[match[1]], parameter.shape[0] // module.hidden_size)
+                )
+    return found
+
+
+def select(model, target="both", modules=None):
+    """The weights that `target` (`i2h`, `h2h` or `both`) names, optionally only those inside the named `modules`.
+
+    Raises: InputError if the target is unknown or nothing matches; the message lists the names that exist.
+    """
+    if target not in TARGETS:
+        raise InputError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
+    weights = recurrent_weights(model)
+    if not weights:
+        raise InputError(f"{type(model).__name__} holds no nn.RNN, nn.GRU, nn.LSTM or cell module to prune")
+    names = [modules] if isinstance(modules, str) else modules
+    chosen = [
+        weight
+        for weight in weights
+        if target in (weight.kind, "both")
+        and (names is None or any(weight.name == name or weight.name.startswith(f"{name}.") for name in names))
+    ]
+    if not chosen:
+        raise InputError(
+            f"target={target}, modules={names} matches no weight; there are {', '.join(w.name for w in weights)}"
+        )
+    return chosen

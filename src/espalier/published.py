@@ -1,0 +1,88 @@
+"""Loads what others published: checkpoints of the studies, in their own layout."""
+
+import re
+
+import torch
+
+from espalier.errors import InputError
+from espalier.nn import SequenceClassifier, gates
+
+_RECURRENT = re.compile(r"recurrent\.recurrent_layers\.(\d+)\.(weight_ih|weight_hh|bias_ih|bias_hh)")
+_MASK = re.compile(r"recurrent\.recurrent_layers\.(\d+)\.mask_(i2h|h2h)")
+_OTHER = {"embedding.weight": "embedding.weight", "out.weight": "head.weight", "out.bias": "head.bias"}
+
+
+def is_published(state_dict):
+    """Whether the keys are those of the study of pruned recurrent networks."""
+    return any(_RECURRENT.fullmatch(key) for key in state_dict)
+
+
+def translate(state_dict):
+    """A state dict under the study's keys, under the keys of `SequenceClassifier`.
+
+    `mask_i2h` and `mask_h2h` buffers are multiplied into the weights beside them; gates are in torch's order in both.
+
+    Raises: InputError naming the keys that do not belong.
+    """
+    result, masks, unknown = {}, {}, []
+    for key, value in state_dict.items():
+        if key in _OTHER:
+            result[_OTHER[key]] = value
+        elif match := _RECURRENT.fullmatch(key):
+            result[f"recurrent.layers.{match[1]}.{match[2]}_l0"] = value
+        elif match := _MASK.fullmatch(key):
+            masks[f"recurrent.layers.{match[1]}.weight_{'ih' if match[2] == 'i2h' else 'hh'}_l0"] = value
+        else:
+            unknown.append(key)
+    if unknown:
+        raise InputError(f"not a published sequence classifier: unknown keys {', '.join(map(str, unknown))}")
+    for name, mask in masks.items():
+        if name in result:
+            result[name] = result[name] * mask
+    return result
+
+
+def sequence_classifier(state_dict, cell, readout="last_step"):
+    """The study's network (Embedding, recurrent layers, Linear) as a `SequenceClassifier`; sizes are read from the tensors.
+
+    readout: `last_step`, how the study read it: the last time step of the padded batch.
+
+    Raises: InputError if the tensors do not make up a network of this cell.
+    """
+    return build(translate(state_dict), cell, readout)
+
+
+def build(state_dict, cell, readout="last_token"):
+    """The `SequenceClassifier` that a state dict under its own keys describes, with these weights.
+
+    Raises: InputError if keys are missing, sizes do not fit together or the weights are those of another cell.
+    """
+    layers = sorted(int(key.split(".")[2]) for key in state_dict if re.fullmatch(r"recurrent\.layers\.\d+\.weight_hh_l0", key))
+    needed = ["embedding.weight", "head.weight", "head.bias"]
+    needed += [f"recurrent.layers.{l}.{part}_l0" for l in layers for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    missing = [key for key in needed if not isinstance(state_dict.get(key), torch.Tensor)]
+    unknown = [key for key in state_dict if key not in needed]
+    if missing or unknown or not layers or layers != list(range(len(layers))):
+        what = f"missing {', '.join(missing)}" if missing else f"unknown {', '.join(map(str, unknown))}" if unknown else "no layers"
+        raise InputError(f"not a state dict of SequenceClassifier: {what}")
+    hidden = []
+    for l in layers:
+        rows, columns = _matrix(state_dict, f"recurrent.layers.{l}.weight_hh_l0")
+        if rows != gates(cell) * columns:
+            raise InputError(f"not the weights of {cell}: weight_hh of layer {l} is {rows} x {columns}, {cell} has {gates(cell)} gates")
+        hidden.append(columns)
+    (codes, embedding), (classes, _) = _matrix(state_dict, "embedding.weight"), _matrix(state_dict, "head.weight")
+    model = SequenceClassifier(cell, hidden, codes, classes, embedding, readout, init="uniform")
+    for name, parameter in model.named_parameters():
+        if state_dict[name].shape != parameter.shape:
+            raise InputError(f"sizes do not fit: {name} is {tuple(state_dict[name].shape)}, should be {tuple(parameter.shape)}")
+        if not torch.isfinite(state_dict[name]).all():
+            raise InputError(f"{name} holds values that are not finite")
+    model.load_state_dict(state_dict)
+    return model
+
+
+def _matrix(state_dict, key):
+    if state_dict[key].dim() != 2 or 0 in state_dict[key].shape:
+        raise InputError(f"sizes do not fit: {key} is {tuple(state_dict[key].shape)}, should be a matrix")
+    return tuple(state_dict[key].shape)

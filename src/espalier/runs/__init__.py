@@ -1,0 +1,1 @@
+"""Where a run lives, whether it is done, how it is resumed."""

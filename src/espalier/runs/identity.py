@@ -1,0 +1,56 @@
+"""What a run is: a readable name and a hash of everything that its results depend on."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from espalier.runs.files import digest
+
+#: Rises when the same configuration would give other results than before; old runs are then never met again.
+FORMAT = 1
+#: Keys that leave the results as they are. The seed is a folder below the hash.
+OUTSIDE = ("outputs", "force", "device", "threads", "logger", "seed")
+#: Keys that name input files: they enter by their content.
+FILES = (("data", "train"), ("data", "test"), ("base",))
+
+
+def identity(values):
+    """First 8 hex digits of the SHA-256 of a configuration (nested plain dicts, see `plain`).
+
+    Whole floats are taken for ints, files by their content.  Raises: InputError if a file cannot be read.
+    """
+    values = _normal({key: value for key, value in values.items() if key not in OUTSIDE})
+    for path in FILES:
+        *parents, last = path
+        node = values
+        for key in parents:
+            node = node.get(key, {})
+        if node.get(last):
+            node[last] = _content(node[last])
+    text = json.dumps({"format": FORMAT, **values}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+_digests = {}
+
+
+def _content(path):
+    """The file's digest; computed again only if its size or time changed, since a sweep asks for every job."""
+    try:
+        stat = Path(path).stat()
+        key = (str(path), stat.st_size, stat.st_mtime_ns)
+    except OSError:
+        return digest(path)
+    if key not in _digests:
+        _digests[key] = digest(path)
+    return _digests[key]
+
+
+def _normal(value):
+    if isinstance(value, dict):
+        return {str(key): _normal(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_normal(item) for item in value]
+    if isinstance(value, float) and value == int(value):
+        return int(value)
+    return value

@@ -1,0 +1,95 @@
+"""Where a run lives, and whether it is done."""
+
+import contextlib
+import logging
+from pathlib import Path
+
+from espalier.errors import InputError
+from espalier.runs import files
+from espalier.runs.identity import identity
+
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """A run's directory, `outputs/<kind>/<name>-<hash>/seed_<seed>`, which follows from its configuration alone.
+
+    result.json, written last, says that the run is done and what its files must hash to.
+    """
+
+    def __init__(self, kind, name, config):
+        from espalier.experiments.config import plain
+
+        self.kind, self.config = kind, plain(config)
+        self.name = f"{name}-{identity(self.config)}"
+        self.directory = Path(self.config["outputs"]) / kind / self.name / f"seed_{self.config['seed']}"
+
+    def __truediv__(self, name):
+        return self.directory / name
+
+    def result(self):
+        """The content of result.json if the run is done and its files are what it says, else None; damage is logged."""
+        path = self / "result.json"
+        if not path.exists():
+            return None
+        result = files.read_json(path)
+        if not isinstance(result, dict) or "files" not in result:
+            log.warning("%s is damaged; the run is done again", path)
+            return None
+        for name, expected in result["files"].items():
+            try:
+                right = files.digest(self / name) == expected
+            except InputError:
+                right = False
+            if not right:
+                log.warning("%s is missing or damaged; the run is done again", self / name)
+                return None
+        return result
+
+    def finish(self, result, names):
+        """Write result.json: the run is done.  names: the files it vouches for."""
+        files.write_json(self / "result.json", {**result, "files": {name: files.digest(self / name) for name in names}})
+
+    def start(self):
+        """Make the directory and write config.yaml; an older result.json is no longer true."""
+        from omegaconf import OmegaConf
+
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self / "result.json").unlink(missing_ok=True)
+        files.write_text(self / "config.yaml", OmegaConf.to_yaml(self.config))
+
+    @contextlib.contextmanager
+    def alone(self):
+        """Hold the run's lock: whoever wants the same run waits. It only saves work, nothing depends on it."""
+        from filelock import FileLock, Timeout
+
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("%s is being made by another process; waiting for it", self.directory)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def logging(self, name):
+        """Copy what espalier and Lightning log to `<name>.log` in the run's directory, tracebacks included."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(self / f"{name}.log")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        loggers = [logging.getLogger(source) for source in ("espalier", "pytorch_lightning")]
+        for logger in loggers:
+            logger.addHandler(handler)
+        try:
+            yield
+        except BaseException as error:
+            loggers[0].error("ended by %s: %s", type(error).__name__, error, exc_info=not isinstance(error, InputError))
+            raise
+        finally:
+            for logger in loggers:
+                logger.removeHandler(handler)
+            handler.close()

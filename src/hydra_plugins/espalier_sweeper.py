@@ -1,0 +1,142 @@
+"""The sweeper: Hydra's, which composes each job once, drops finished runs, and ends in joined tables, also after failures.
+
+It stands in the package `hydra_plugins`, because Hydra finds and instantiates plugins nowhere else.
+"""
+
+import hashlib
+import logging
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus
+from omegaconf import open_dict
+
+from espalier.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Job:
+    """One job of a sweep: its overrides, its checked configuration, its run, and the run it needs first."""
+
+    overrides: List[str]
+    config: Any
+    run: Any
+    base: Any
+
+
+@dataclass
+class Sweep:
+    """A sweep: its folder and its jobs, in the order of the overrides; failures are (overrides, reason, log file)."""
+
+    directory: Path
+    jobs: List[Job]
+    failures: List[tuple] = field(default_factory=list)
+
+
+class Sweeper(BasicSweeper):
+    """Runs the product of the swept overrides through Hydra's launcher."""
+
+    def setup(self, *, hydra_context, task_function, config):
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def sweep(self, arguments):
+        from espalier.experiments import stories
+
+        story = self.config.hydra.job.name
+        try:
+            jobs = self.plan(arguments, story)
+        except InputError as error:
+            sys.stderr.write(f"error: {error}\n")
+            raise SystemExit(2) from None
+        sweep = Sweep(self.folder(story, jobs), jobs)
+        sweep.directory.mkdir(parents=True, exist_ok=True)
+        todo = base_first([job for job in jobs if job.config.force or not job.run.result()])
+        returns = self.launch(sweep, todo)
+        stories.finish_sweep(story, sweep, len(jobs) - len(todo))
+        if sweep.failures:
+            raise SystemExit(1)
+        return returns
+
+    def plan(self, arguments, story):
+        """Compose every job once and check it.  Raises: InputError, before any job starts."""
+        from espalier.experiments.config import to_config
+        from espalier.experiments.plan import RUNS, base_run
+
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        (batch,) = self.split_arguments(overrides, None)
+        jobs = {}
+        for chosen in batch:
+            composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(chosen))
+            with open_dict(composed):
+                del composed["hydra"]
+            config = to_config(composed)
+            run = RUNS[story](config)
+            base = base_run(config) if story == "prune" else None
+            jobs.setdefault(run.directory, Job(list(chosen), config, run, base))
+        return list(jobs.values())
+
+    def folder(self, story, jobs):
+        """`outputs/sweeps/<story>-<experiment>-<hash of its runs>`."""
+        names = "\n".join(sorted(str(job.run.directory.relative_to(job.config.outputs)) for job in jobs))
+        experiment = self.config.hydra.runtime.choices.get("experiment")
+        words = [story, *([str(experiment).replace("/", "_")] if experiment else [])]
+        return Path(jobs[0].config.outputs) / "sweeps" / "-".join([*words, hashlib.sha256(names.encode()).hexdigest()[:8]])
+
+    def launch(self, sweep, todo):
+        """Run the jobs; what fails is noted and does not stop the others."""
+        from espalier.runs import progress
+
+        if not todo:
+            return []
+        with open_dict(self.config):
+            self.config.hydra.sweep.dir = str(sweep.directory)
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
+        )
+        progress.current = progress.Progress(len(todo))
+        try:
+            returns = launcher.launch([job.overrides for job in todo], initial_job_idx=0)
+        except Exception as error:  # noqa: BLE001 - e.g. a worker process that was killed takes the launcher with it
+            log.exception("the launcher failed")
+            unfinished = [job for job in todo if not job.run.result()]
+            sweep.failures += [(job.overrides, f"{type(error).__name__}: {error}", job.run / "") for job in unfinished]
+            return []
+        for job, returned in zip(todo, returns):
+            if returned.status != JobStatus.COMPLETED:
+                error = returned._return_value
+                first = (str(error).splitlines() or [""])[0]
+                reason = first if isinstance(error, InputError) else f"{type(error).__name__}: {first}"
+                sweep.failures.append((job.overrides, reason, job.run / f"{job.run.kind}.log"))
+        return returns
+
+
+def base_first(jobs):
+    """One job per base that is yet to be made comes before the others, which would only wait for it."""
+    first, rest, seen = [], [], set()
+    for job in jobs:
+        key = None if job.base is None or job.base.result() else job.base.directory
+        if key is not None and key not in seen:
+            seen.add(key)
+            first.append(job)
+        else:
+            rest.append(job)
+    return first + rest
+
+
+@dataclass
+class SweeperConfig:
+    _target_: str = "hydra_plugins.espalier_sweeper.Sweeper"
+    max_batch_size: Optional[int] = None
+    params: Optional[Dict[str, str]] = None
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="espalier", node=SweeperConfig, provider="espalier")
