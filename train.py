@@ -1,6 +1,6 @@
 """Train the base network.
 
-    python train.py cell=gru
+python train.py cell=gru
 """
 
 from espalier.cli import train

@@ -1,11 +1,17 @@
-"""The doors: compose the configuration, call one function. torch is imported inside the job, so that help and errors are quick."""
+"""The doors: compose the configuration, call one function.
 
+torch is imported inside the job, so that help and errors are quick.
+"""
+
+import os
 import sys
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
 
 from espalier.errors import InputError
 from espalier.experiments import config as schema
@@ -36,5 +42,30 @@ def job(composed):
         raise SystemExit(2) from None
 
 
-train = hydra.main(version_base="1.3", config_path=conf(), config_name="train")(job)
-prune = hydra.main(version_base="1.3", config_path=conf(), config_name="prune")(job)
+def one_line(error):
+    """What Hydra and OmegaConf say on several lines, on one."""
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, name = error.missing_cfg_file.partition("/")
+        return f"{group}={name} is unknown; there are {', '.join(error.options)}"
+    cause = error.__cause__
+    lines = [str(error).splitlines()[0], *(str(cause).splitlines()[:1] if cause and str(cause) != str(error) else [])]
+    return ": ".join(line.rstrip(".") for line in lines).removeprefix("Error merging override ")
+
+
+def door(name):
+    """The command line of one story: what Hydra finds wrong with the overrides ends in one line and exit code 2."""
+    run = hydra.main(version_base="1.3", config_path=conf(), config_name=name)(job)
+
+    def main():
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions reach us instead of being printed
+        try:
+            run()
+        except (HydraException, OmegaConfBaseException) as error:
+            sys.stderr.write(f"error: {one_line(error)}\n")
+            raise SystemExit(2) from None
+
+    return main
+
+
+train = door("train")
+prune = door("prune")

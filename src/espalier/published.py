@@ -63,13 +63,21 @@ def build(state_dict, cell, readout="last_token"):
     missing = [key for key in needed if not isinstance(state_dict.get(key), torch.Tensor)]
     unknown = [key for key in state_dict if key not in needed]
     if missing or unknown or not layers or layers != list(range(len(layers))):
-        what = f"missing {', '.join(missing)}" if missing else f"unknown {', '.join(map(str, unknown))}" if unknown else "no layers"
+        what = (
+            f"missing {', '.join(missing)}"
+            if missing
+            else f"unknown {', '.join(map(str, unknown))}"
+            if unknown
+            else "no layers"
+        )
         raise InputError(f"not a state dict of SequenceClassifier: {what}")
     hidden = []
     for l in layers:
         rows, columns = _matrix(state_dict, f"recurrent.layers.{l}.weight_hh_l0")
         if rows != gates(cell) * columns:
-            raise InputError(f"not the weights of {cell}: weight_hh of layer {l} is {rows} x {columns}, {cell} has {gates(cell)} gates")
+            raise InputError(
+                f"not the weights of {cell}: weight_hh of layer {l} is {rows} x {columns}, {cell} has {gates(cell)} gates"
+            )
         hidden.append(columns)
     (codes, embedding), (classes, _) = _matrix(state_dict, "embedding.weight"), _matrix(state_dict, "head.weight")
     model = SequenceClassifier(cell, hidden, codes, classes, embedding, readout, init="uniform")

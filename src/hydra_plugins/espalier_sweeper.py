@@ -105,7 +105,7 @@ class Sweeper(BasicSweeper):
         progress.current = progress.Progress(len(todo))
         try:
             returns = launcher.launch([job.overrides for job in todo], initial_job_idx=0)
-        except Exception as error:  # noqa: BLE001 - e.g. a worker process that was killed takes the launcher with it
+        except Exception as error:
             log.exception("the launcher failed")
             unfinished = [job for job in todo if not job.run.result()]
             sweep.failures += [(job.overrides, f"{type(error).__name__}: {error}", job.run / "") for job in unfinished]

@@ -34,8 +34,8 @@ def save(figure, folder, name):
 
 
 def grid(count, width=4.2, height=3.2):
-    """A figure and `count` axes, at most four side by side."""
-    columns = min(count, 4) if count != 4 else 2
+    """A figure and `count` axes, at most four side by side; three, where the targets of each cell fill a row."""
+    columns = 3 if count % 3 == 0 else 2 if count == 4 else min(count, 4)
     rows = math.ceil(count / columns)
     figure, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
     for axis in axes.flat[count:]:
@@ -62,7 +62,7 @@ def band(axis, x, groups, **line):
 
 def baseline_lines(axis, baselines):
     """A thin line per trivial rule, named at the right edge."""
-    for name, accuracy in baselines.items():
+    for accuracy in baselines.values():
         axis.axhline(accuracy, color="grey", linewidth=0.7, linestyle=":")
     # Rules of nearly the same accuracy share one name.
     near = {}
@@ -90,9 +90,7 @@ def strings(folder, splits):
     labels.legend(loc="upper right", fontsize=7)
     parts = (("All strings", [*train, splits.test]), ("Train and validation", train), ("Test", [splits.test]))
     for axis, (title, part) in zip(lengths, parts):
-        by_label = [
-            np.concatenate([split.lengths[split.labels == label].numpy() for split in part]) for label in (1, 0)
-        ]
+        by_label = [np.concatenate([split.lengths[split.labels == label].numpy() for split in part]) for label in (1, 0)]
         top = int(max(values.max(initial=1) for values in by_label))
         bins = np.arange(min(int(values.min(initial=top)) for values in by_label), top + 2) - 0.5
         axis.hist(by_label, bins, stacked=True, color=["#1b6ca8", "#c8553d"], label=["valid", "invalid"])
@@ -163,7 +161,15 @@ def accuracy(folder, summaries, curve, baselines):
                 axis.plot(x, [np.mean(values) for values in groups], "o", color=colour, markersize=4, markerfacecolor="white")
         base = judged(summaries[summaries["cell"] == cell], "base").mean()
         axis.axhline(base, color="black", linewidth=0.8)
-        axis.annotate("base", (0, base), xycoords=("axes fraction", "data"), fontsize=6.5, va="bottom", xytext=(2, 1), textcoords="offset points")
+        axis.annotate(
+            "base",
+            (0, base),
+            xycoords=("axes fraction", "data"),
+            fontsize=6.5,
+            va="bottom",
+            xytext=(2, 1),
+            textcoords="offset points",
+        )
         baseline_lines(axis, baselines)
         axis.set(title=NAMES.get(cell, cell), xlabel="percent removed", ylabel="accuracy", xlim=(0, 100), ylim=(None, 1.03))
         axis.legend(loc="lower left", fontsize=7)
@@ -203,6 +209,10 @@ def regain(folder, summaries, rows):
         else:
             axis.set(xticks=[], ylim=(base - 0.05, base + 0.02))
             axis.annotate("no level costs anything", (0.5, 0.5), xycoords="axes fraction", ha="center", color="grey")
+    split = "validation" if column == "val_accuracy" else "test"
+    seeds = summaries["seed"].nunique()
+    told = f"{split} accuracy while retraining; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else "")
+    figure.suptitle(told, fontsize=9)
     save(figure, folder, "regain")
 
 
@@ -220,7 +230,9 @@ def survivor_maps(folder, survivors):
         image = axis.imshow(table.to_numpy(), aspect="auto", vmin=0, vmax=1, cmap="magma")
         names = GATES.get(own["gate"].max() + 1, range(99))
         layers = {layer: str(k + 1) for k, layer in enumerate(dict.fromkeys(own["layer"]))}
-        axis.set_yticks(range(len(table)), [f"layer {layers[l]} {kind} {names[gate]}" for l, kind, gate in table.index], fontsize=6)
+        axis.set_yticks(
+            range(len(table)), [f"layer {layers[l]} {kind} {names[gate]}" for l, kind, gate in table.index], fontsize=6
+        )
         axis.set_xticks(range(table.shape[1]), [f"{percent:g}" for percent in table.columns], fontsize=6)
         axis.set(title=titled(key, keys), xlabel="percent removed")
     figure.colorbar(image, ax=axes, label="share of weights left", shrink=0.8)

@@ -115,7 +115,9 @@ def plural(epochs):
 def read(path):
     """A CSV of ours as a DataFrame: numbers as numbers, empty fields as NaN, words (`NA` too) as they are."""
     words = [*SERIES, "judge", "layer", "kind"]
-    frame = pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip", dtype={w: str for w in words})
+    frame = pd.read_csv(
+        path, keep_default_na=False, na_values=[""], float_precision="round_trip", dtype={w: str for w in words}
+    )
     return frame
 
 

@@ -95,13 +95,13 @@ def _text(text, path, line):
         raise InputError(f"{path}, line {line}: the string is empty")
     for character in text:
         if not 0 < ord(character) < CODES:
-            raise InputError(f"{path}, line {line}: the character {ascii(character)} is outside ASCII")
+            raise InputError(f"{path}, line {line}: the character {character!a} is outside ASCII")
     return text
 
 
 def _label(label, path, line):
     if label not in ("0", "1"):
-        raise InputError(f"{path}, line {line}: valid must be 0 or 1, got {ascii(label)}")
+        raise InputError(f"{path}, line {line}: valid must be 0 or 1, got {label!a}")
     return int(label)
 
 

@@ -141,4 +141,3 @@ class Board:
 def weights_of(model):
     """The model's state dict, copied to the CPU."""
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-

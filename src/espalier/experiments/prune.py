@@ -260,4 +260,3 @@ class _Study:
             })  # fmt: skip
         progress.current.advance(5, "curve")
         return rows
-

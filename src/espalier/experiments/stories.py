@@ -27,7 +27,11 @@ def run_job(story, composed, sweeping):
             tell_pruning(console, [run], config.safe.tolerance)
         else:
             result = run.result()
-            told = ", ".join(f"{split} {result[f'{split}_accuracy']:.4f}" for split in ("val", "test") if result[f"{split}_accuracy"] is not None)
+            told = ", ".join(
+                f"{split} {result[f'{split}_accuracy']:.4f}"
+                for split in ("val", "test")
+                if result[f"{split}_accuracy"] is not None
+            )
             console.print(f"best epoch {result['best_epoch']}: {told}; trivial rules: {rules(result['baselines'])}")
         tell_places(console, run.directory, config)
     return str(run.directory)
@@ -84,7 +88,11 @@ def tell_pruning(console, runs, tolerance):
 
 
 def tell_places(console, directory, config):
-    console.print(f"Tables and figures: {directory} ({directory / 'figures'})" if (directory / "figures").exists() else f"Tables: {directory}")
+    console.print(
+        f"Tables and figures: {directory} ({directory / 'figures'})"
+        if (directory / "figures").exists()
+        else f"Tables: {directory}"
+    )
     if config.logger.tensorboard:
         console.print(f"TensorBoard: tensorboard --logdir {config.outputs}")
 
@@ -100,11 +108,9 @@ def joined(paths):
 
 
 def refuse_forgotten_sweep(hydra):
-    """An experiment that sweeps, without -m, would run one job with defaults, silently.  Raises: InputError with the command."""
+    """Without -m an experiment that sweeps would run one job with defaults, silently.  Raises: InputError with the command."""
     given = {override.split("=", 1)[0].lstrip("+~") for override in hydra.overrides.task}
     left = [key for key in hydra.sweeper.params or {} if key not in given]
     if left:
         command = f"python {hydra.job.name}.py -m {' '.join(hydra.overrides.task)}"
         raise InputError(f"this experiment sweeps {', '.join(left)}; run it as a sweep: {command}")
-
-

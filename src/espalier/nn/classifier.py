@@ -1,5 +1,7 @@
 """The sequence classifier: embedding, stacked recurrent layers, linear head."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -15,7 +17,7 @@ class Stack(nn.Module):
 
     def __init__(self, cell, sizes):
         super().__init__()
-        self.layers = nn.ModuleList(layer(cell, inputs, hidden) for inputs, hidden in zip(sizes[:-1], sizes[1:]))
+        self.layers = nn.ModuleList(layer(cell, inputs, hidden) for inputs, hidden in pairwise(sizes))
 
     def forward(self, states):
         """`(T, N, inputs)` -> `(T, N, hidden of the last layer)`, one fused call of torch per layer."""

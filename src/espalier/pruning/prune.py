@@ -22,9 +22,7 @@ def check_percent(percent):
 
 
 @torch.no_grad()
-def make_masks(
-    model, target="both", percent=50, score="magnitude", scope="global", modules=None, rule="exact", generator=None
-):
+def make_masks(model, target="both", percent=50, score="magnitude", scope="global", modules=None, rule="exact", generator=None):
     """The `Masks` that `prune` would apply; the model stays as it is. Arguments as for `prune`."""
     percent = check_percent(percent)
     for name, value, known in (("score", score, SCORES), ("rule", rule, RULES)):
@@ -49,9 +47,7 @@ def make_masks(
     return Masks(masks)
 
 
-def prune(
-    model, target="both", percent=50, score="magnitude", scope="global", modules=None, rule="exact", generator=None
-):
+def prune(model, target="both", percent=50, score="magnitude", scope="global", modules=None, rule="exact", generator=None):
     """Set `percent` of the weights of the recurrent layers in `model` to zero, in place.
 
     model: any `nn.Module` that holds `nn.RNN`, `nn.GRU`, `nn.LSTM` or their cells.

@@ -42,9 +42,7 @@ def recurrent_weights(model):
                 seen.add(id(parameter))
                 dot = f"{prefix}." if prefix else ""
                 layer = f"{dot}l{match[2] or 0}"
-                found.append(
-                    Weight(dot + short, parameter, layer, _KIND[match[1]], parameter.shape[0] // module.hidden_size)
-                )
+                found.append(Weight(dot + short, parameter, layer, _KIND[match[1]], parameter.shape[0] // module.hidden_size))
     return found
 
 
@@ -66,7 +64,5 @@ def select(model, target="both", modules=None):
         and (names is None or any(weight.name == name or weight.name.startswith(f"{name}.") for name in names))
     ]
     if not chosen:
-        raise InputError(
-            f"target={target}, modules={names} matches no weight; there are {', '.join(w.name for w in weights)}"
-        )
+        raise InputError(f"target={target}, modules={names} matches no weight; there are {', '.join(w.name for w in weights)}")
     return chosen

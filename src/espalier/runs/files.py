@@ -71,15 +71,18 @@ def load_tensors(path, what):
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{what} {path} does not exist") from None
     except pickle.UnpicklingError:
-        raise InputError(f"{what} {path} carries code or is no checkpoint; save a state_dict of tensors with torch.save") from None
-    except OSError as error:
-        raise InputError(f"{what} {path} cannot be read ({error.strerror or error})") from None
-    except Exception:  # noqa: BLE001 - torch raises RuntimeError, EOFError, KeyError and more on damaged files
-        raise InputError(f"{what} {path} is truncated or damaged") from None
+        raise InputError(
+            f"{what} {path} carries code or is no checkpoint; save a state_dict of tensors with torch.save"
+        ) from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise InputError(f"{what} {path} cannot be read ({error.strerror})") from None
+    except Exception:  # damaged files make torch raise OSError, RuntimeError, EOFError, KeyError and more
+        raise InputError(f"{what} {path} is truncated, damaged or no checkpoint") from None
 
 
 def digest(path):

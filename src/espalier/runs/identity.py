@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from espalier.errors import InputError
 from espalier.runs.files import digest
 
 #: Rises when the same configuration would give other results than before; old runs are then never met again.
@@ -26,7 +27,10 @@ def identity(values):
         for key in parents:
             node = node.get(key, {})
         if node.get(last):
-            node[last] = _content(node[last])
+            try:
+                node[last] = _content(node[last])
+            except InputError as error:
+                raise InputError(f"{'.'.join(path)}={error}") from None
     text = json.dumps({"format": FORMAT, **values}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -5,7 +5,8 @@ import sys
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bars, TextColumn
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bars
 
 
 class Progress:
@@ -27,7 +28,11 @@ class Progress:
         self.label, self.units, self.reached = label, units, 0.0
         try:
             if sys.stderr.isatty():
-                columns = TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.percentage:3.0f} %  {task.fields[now]}")
+                columns = (
+                    TextColumn("{task.description}"),
+                    BarColumn(24),
+                    TextColumn("{task.percentage:3.0f} %  {task.fields[now]}"),
+                )
                 with Bars(*columns, console=self.console, transient=True, refresh_per_second=4) as bars:
                     self.bar = bars, bars.add_task(self._place(), total=1.0, now="")
                     yield
