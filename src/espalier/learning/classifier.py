@@ -39,17 +39,18 @@ class Classifier(pl.LightningModule):
     def on_train_epoch_start(self):
         self._loss = torch.zeros((), dtype=torch.float64, device=self.device)
         self._right = torch.zeros((), dtype=torch.int64, device=self.device)
-        self._count = 0
+        self._count = torch.zeros((), dtype=torch.int64)
 
     def training_step(self, batch, index):
         tokens, lengths, labels = batch
         logits = self.model(tokens, lengths)
         loss = F.cross_entropy(logits, labels)
         with torch.no_grad():
-            self._loss += loss * len(labels)
-            self._right += (logits.argmax(1) == labels).sum()
-            self._count += len(labels)
+            self._loss.add_(loss * len(labels))
+            self._right.add_((logits.argmax(1) == labels).sum())
+            self._count.add_(len(labels))
         return loss
 
     def train_score(self):
-        return Score(float(self._loss) / self._count, int(self._right) / self._count) if self._count else Score()
+        count = int(self._count)
+        return Score(float(self._loss) / count, int(self._right) / count)

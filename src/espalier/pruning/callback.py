@@ -87,7 +87,7 @@ class Pruning(pl.Callback):
         self.masks.weights(pl_module)
 
     def on_validation_end(self, trainer, pl_module):
-        if self.monitor is None:
+        if self.monitor is None or (trainer.sanity_checking and self.history):  # a resumed training checks its sanity again
             return
         if self.monitor not in trainer.callback_metrics:
             raise InputError(

@@ -1,0 +1,29 @@
+"""Small configurations, and how to compare results."""
+
+from espalier.experiments.config import Data, Model, PruneConfig, Retrain, Trainer
+
+#: Overrides that make any job of ours a matter of a second.
+TINY = [
+    "data.train_size=160", "data.test_size=80", "data.validation_fraction=0.25", "data.batch_size=16", "model.hidden=[6,5]",
+    "trainer.max_epochs=2",
+]  # fmt: skip
+TINY_PRUNE = [*TINY, "retrain.max_epochs=2"]
+
+
+def tiny_config(outputs, kind=PruneConfig, **changes):
+    settings = dict(
+        data=Data(train_size=160, test_size=80, validation_fraction=0.25, batch_size=16),
+        model=Model(hidden=[6, 5]),
+        trainer=Trainer(max_epochs=2),
+        outputs=str(outputs),
+    )
+    if kind is PruneConfig:
+        settings |= dict(percent=[50, 90], retrain=Retrain(max_epochs=2), curve=False)
+    return kind(**{**settings, **changes})
+
+
+def without_seconds(path):
+    """The lines of one of our CSVs without the column `seconds`."""
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    column = lines[0].index("seconds")
+    return [line[:column] + line[column + 1 :] for line in lines]

@@ -1,0 +1,158 @@
+import json
+import logging
+import time
+
+import pytest
+import torch
+from helpers import tiny_config
+
+from espalier.errors import InputError
+from espalier.experiments.config import PruneConfig, TrainConfig, plain
+from espalier.experiments.plan import base_run, prune_run, train_run
+from espalier.runs import files
+from espalier.runs.identity import identity
+from espalier.runs.progress import Progress, clock
+from espalier.runs.run import Run
+from espalier.runs.seeds import generator, seeded, stream
+
+
+def test_golden_hashes():
+    """A change here means that no old run is found again: raise FORMAT only when results change."""
+    assert identity(plain(TrainConfig())) == "6bd32c86"
+    assert identity(plain(PruneConfig())) == "b3829387"
+
+
+def test_numbers_are_normalised():
+    same = [identity(plain(PruneConfig(percent=percent))) for percent in (10, 10.0, [10], [10.0, 10])]
+    assert len(set(same)) == 1
+    assert identity(plain(PruneConfig(percent=[10, 20]))) == identity(plain(PruneConfig(percent=[20, 10])))
+    assert identity(plain(PruneConfig(percent=[10, 20]))) != same[0]
+
+
+@pytest.mark.parametrize("changes", [dict(outputs="x"), dict(force=True), dict(device="cpu"), dict(threads=2), dict(seed=3)])
+def test_what_does_not_change_results_is_outside(changes):
+    assert identity(plain(PruneConfig(**changes))) == identity(plain(PruneConfig()))
+
+
+@pytest.mark.parametrize("changes", [dict(cell="gru"), dict(percent=[5]), dict(curve=False), dict(score="random")])
+def test_what_changes_results_is_inside(changes):
+    assert identity(plain(PruneConfig(**changes))) != identity(plain(PruneConfig()))
+
+
+def test_files_enter_by_content(tmp_path):
+    one, two = tmp_path / "one.pt", tmp_path / "two.pt"
+    one.write_bytes(b"weights"), two.write_bytes(b"weights")
+    first = identity(plain(PruneConfig(base=str(one))))
+    assert first == identity(plain(PruneConfig(base=str(two))))
+    two.write_bytes(b"others")
+    assert first != identity(plain(PruneConfig(base=str(two))))
+    with pytest.raises(InputError, match=r"base=.*none.pt"):
+        identity(plain(PruneConfig(base=str(tmp_path / "none.pt"))))
+
+
+def test_the_base_of_a_pruning_job_is_the_run_of_train_py(tmp_path):
+    prune, train = tiny_config(tmp_path), tiny_config(tmp_path, TrainConfig)
+    assert base_run(prune).directory == train_run(train).directory
+    assert base_run(tiny_config(tmp_path, base="x.pt")) is None
+    assert prune_run(prune).directory.parts[-3:-1] == ("prune", prune_run(prune).name)
+    assert prune_run(prune).directory.name == "seed_0"
+
+
+def test_streams_depend_on_seed_and_purpose():
+    assert stream(0, "init") == 1519069808562059438
+    assert len({stream(seed, *purpose) for seed in (0, 1) for purpose in (("a",), ("b",), ("a", 1), ("a", 10))}) == 8
+    assert torch.equal(torch.rand(3, generator=generator(1, "x")), torch.rand(3, generator=generator(1, "x")))
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    with seeded(1, "init"):
+        first = torch.rand(2)
+    assert torch.equal(torch.rand(2), expected)
+    with seeded(1, "init"):
+        assert torch.equal(torch.rand(2), first)
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run("train", "test", tiny_config(tmp_path, TrainConfig))
+    run.start()
+    files.write_text(run / "results.csv", "a,b\n1,2\n")
+    run.finish({"accuracy": 1.0}, ("results.csv",))
+    return run
+
+
+def test_a_finished_run_is_known(run):
+    assert run.result()["accuracy"] == 1.0
+    assert (run / "config.yaml").read_text().startswith("cell: lstm")
+    run.start()
+    assert run.result() is None
+
+
+@pytest.mark.parametrize("damage", ["truncate result", "empty result", "change table", "remove table", "foreign json"])
+def test_damage_is_said_and_not_trusted(run, damage, caplog):
+    result, table = run / "result.json", run / "results.csv"
+    {
+        "truncate result": lambda: result.write_text(result.read_text()[:-5]),
+        "empty result": lambda: result.write_text(""),
+        "change table": lambda: table.write_text("a,b\n1,3\n"),
+        "remove table": table.unlink,
+        "foreign json": lambda: result.write_text(json.dumps([1])),
+    }[damage]()
+    with caplog.at_level(logging.WARNING, "espalier"):
+        assert run.result() is None
+    assert "done again" in caplog.text
+
+
+def test_files_are_whole_or_as_before(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    files.write_text(path, "before")
+    with pytest.raises(RuntimeError), files.whole(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert path.read_text() == "before" and [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def test_tensors_load_without_code(tmp_path, capsys):
+    files.save_tensors(tmp_path / "good.pt", {"a": torch.ones(2)})
+    assert torch.equal(files.load_tensors(tmp_path / "good.pt", "base")["a"], torch.ones(2))
+    torch.save({"a": Evil()}, tmp_path / "evil.pt")
+    (tmp_path / "short.pt").write_bytes((tmp_path / "good.pt").read_bytes()[:-200])
+    (tmp_path / "empty.pt").write_bytes(b"")
+    for name, told in (("evil", "carries code"), ("short", "truncated"), ("empty", "truncated"), ("none", "does not exist")):
+        with pytest.raises(InputError, match=f"base .*{name}.pt .*{told}") as error:
+            files.load_tensors(tmp_path / f"{name}.pt", "base")
+        assert "\n" not in str(error.value)
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_a_second_process_waits_for_the_lock(run):
+    import subprocess
+    import sys
+
+    lock = f"filelock.FileLock({str(run / '.lock')!r}).acquire()"
+    code = f"import filelock, time; held = {lock}; print('in', flush=True); time.sleep(1)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "in\n"
+        started = time.monotonic()
+        with run.alone():
+            assert time.monotonic() - started > 0.3
+
+
+def test_progress_tells_job_level_and_time_left(capsys):
+    progress = Progress(2)
+    with progress.job("lstm both", 10):
+        progress.advance(5, "level 50 %: 0.99 after the cut", line=True)
+        progress.advance(1, "not worth a line")
+    with progress.job("gru both", 1):
+        progress.advance(1, "level 10 %", line=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("(")[0].strip() for line in lines] == [
+        "[1/2] lstm both: level 50 %: 0.99 after the cut", "[2/2] gru both: level 10 %",
+    ]  # fmt: skip
+    assert all("left)" in line for line in lines)
+    assert clock(59.6) == "1:00" and clock(3725) == "1:02:05"
