@@ -10,7 +10,7 @@ from espalier.data.baselines import baselines
 from espalier.data.batching import BATCHING, Batches
 from espalier.experiments.config import plain
 from espalier.learning.classifier import Classifier
-from espalier.learning.evaluation import batches, evaluate
+from espalier.learning.evaluation import Score, batches, evaluate
 from espalier.learning.fit import device_of
 from espalier.nn import SequenceClassifier
 from espalier.runs.identity import identity
@@ -83,6 +83,8 @@ class Bench:
 
     def score(self, model, split, *moment):
         """`Score` on `validation` or `test`. moment: when, for the order of batches where it matters (`last_step`)."""
+        if not len(getattr(self.splits, split)):
+            return Score()
         if self.config.model.readout.name == "last_token":
             if split not in self._sorted:
                 self._sorted[split] = batches(getattr(self.splits, split))

@@ -31,8 +31,6 @@ def batches(strings, batch_size=None, generator=None):
 
 def evaluate(model, batches):
     """`Score` of `model(tokens, lengths)` over batches of `(tokens, lengths, labels)`; the model's mode is kept."""
-    if not len(batches):
-        return Score()
     training = model.training
     model.eval()
     loss, right, count = 0.0, 0, 0

@@ -82,6 +82,7 @@ class Run:
         handler = logging.FileHandler(self / f"{name}.log")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         loggers = [logging.getLogger(source) for source in ("espalier", "pytorch_lightning")]
+        loggers[0].setLevel(logging.INFO)
         for logger in loggers:
             logger.addHandler(handler)
         try:

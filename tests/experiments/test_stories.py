@@ -1,0 +1,302 @@
+"""Train and prune through their stories: what is written, that it is reproducible, and that it survives being killed."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from helpers import tiny_config, without_seconds
+from loop import LoopClassifier
+
+from espalier import SequenceClassifier
+from espalier.analysis import tables
+from espalier.data import load
+from espalier.data.batching import Batches, shuffled
+from espalier.errors import InputError
+from espalier.experiments import prune, train
+from espalier.experiments.config import Logger, Model, Readout, Retrain, Rule, Target, TrainConfig, Weights
+from espalier.experiments.plan import base_run, prune_run, train_run
+from espalier.nn import CELLS
+from espalier.runs import progress
+from espalier.runs.seeds import generator
+
+
+def finished(config, **changes):
+    prune.job(config)
+    run = prune_run(config)
+    assert run.result()
+    return run
+
+
+def equal_results(one, two):
+    assert without_seconds(one / "results.csv") == without_seconds(two / "results.csv")
+    assert without_seconds(one / "summary.csv") == without_seconds(two / "summary.csv")
+    for name in ("curve.csv", "survivors.csv"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    for path in (one / "levels").glob("*.pt"):
+        ours, theirs = (torch.load(run / "levels" / path.name, weights_only=True) for run in (one, two))
+        for part in ("state_dict", "masks"):
+            assert all(torch.equal(value, theirs[part][name]) for name, value in ours[part].items())
+
+
+def test_training_writes_what_it_promises(train_config):
+    config = train_config()
+    run = train.train(config)
+    rows = pd.read_csv(run / "results.csv")
+    assert list(rows["epoch"]) == [1, 2] and rows.notna().all().all()
+    best = torch.load(run / "best.pt", weights_only=True)
+    last = torch.load(run / "last.pt", weights_only=True)
+    assert last["epoch"] == 2 and best["epoch"] == run.result()["best_epoch"]
+    SequenceClassifier(best["cell"], **best["sizes"]).load_state_dict(best["state_dict"])
+    for figure in ("training", "strings"):
+        assert (run / "figures" / f"{figure}.png").stat().st_size > 10_000
+        assert "<svg" in (run / "figures" / f"{figure}.svg").read_text()
+    result = run.result()
+    assert result["data"]["train_valid"]["strings"] == 60 and result["judge"] == "validation"
+    assert list(result["baselines"]) == ["constant", "length", "bigram", "trigram"]
+    assert not (run / "training.ckpt").exists() and "epoch 2" in (run / "train.log").read_text()
+
+
+def test_best_is_best_by_validation(train_config):
+    run = train.train(train_config(trainer=type(train_config().trainer)(max_epochs=5)))
+    rows = pd.read_csv(run / "results.csv")
+    top = rows[rows["val_accuracy"] == rows["val_accuracy"].max()]
+    assert run.result()["best_epoch"] == top.loc[top["val_loss"].idxmin(), "epoch"]
+
+
+def test_pruning_writes_what_it_promises(config):
+    settings = config(percent=[10, 90], curve=True, target=Target.h2h, cell="gru")
+    run = finished(settings)
+    rows, summary = tables.read(run / "results.csv"), tables.read(run / "summary.csv")
+    assert list(rows.columns[:8]) == ["cell", "target", "score", "scope", "percent", "seed", "epoch", "train_loss"]
+    base = rows[rows["percent"] == 0]
+    assert len(base) == 1 and base["epoch"].item() == 0 and base["kept"].item() == 3 * (36 + 25)
+    cut = rows[(rows["percent"] == 90) & (rows["epoch"] == 0)]
+    assert cut["kept"].item() == 183 - round(0.9 * 183) and cut["train_loss"].isna().all()
+    assert list(summary["percent"]) == [10, 90] and set(summary["censored"]) <= {0, 1}
+    curve = tables.read(run / "curve.csv")
+    assert list(curve["percent"]) == list(range(101))
+    assert curve["accuracy"][90] == cut["val_accuracy"].item() and curve["accuracy"][0] == base["val_accuracy"].item()
+    survivors = tables.read(run / "survivors.csv")
+    assert survivors[survivors["percent"] == 90]["kept"].sum() == cut["kept"].item()
+    assert set(survivors["gate"]) == {0, 1, 2} and set(survivors["kind"]) == {"h2h"}
+    for figure in ("accuracy", "regain", "survivors"):
+        assert (run / "figures" / f"{figure}.png").stat().st_size > 10_000
+    level = torch.load(run / "levels" / "90.pt", weights_only=True)
+    model = SequenceClassifier(level["cell"], **level["sizes"])
+    model.load_state_dict(level["state_dict"])
+    weights = dict(model.named_parameters())
+    assert all(not weights[name][~mask].any() for name, mask in level["masks"].items())
+
+
+def test_tensorboard_has_fixed_tags_and_hyper_parameters(config):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = finished(config(percent=90, retrain=Retrain(max_epochs=2, mode=prune_mode("fixed"))))
+    events = EventAccumulator(str(run / "tensorboard" / "percent_90"), size_guidance={"scalars": 0}).Reload()
+    scalars = set(events.Tags()["scalars"])
+    assert {"train/loss", "val/accuracy", "test/accuracy", "final/cut_val_accuracy", "final/best_test_accuracy"} <= scalars
+    assert events.Scalars("val/accuracy")[0].step == 0
+    assert "_hparams_/session_start_info" in events.summary_metadata
+
+
+def test_twice_in_a_row_is_bit_identical(tmp_path):
+    runs = [finished(tiny_config(tmp_path / name, curve=True, score="random")) for name in ("one", "two")]
+    equal_results(*runs)
+
+
+def test_a_level_of_a_list_equals_that_level_alone(config):
+    many, alone = finished(config(percent=[20, 50, 90])), finished(config(percent=50))
+    rows = [line for line in without_seconds(many / "results.csv") if line[4] in ("percent", "0", "50")]
+    assert rows == without_seconds(alone / "results.csv")
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3, 4, 5, 6, 7])
+def test_killed_and_repeated_equals_uninterrupted(tmp_path, monkeypatch, moment):
+    fixed = dict(retrain=Retrain(max_epochs=2, mode=prune_mode("fixed")), logger=Logger(tensorboard=False))
+    whole = finished(tiny_config(tmp_path / "whole", **fixed))
+    settings = tiny_config(tmp_path / "killed", **fixed)
+    calls = []
+
+    def advance(self, units, now, line=False):
+        calls.append(now)
+        if len(calls) == moment:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.Progress, "advance", advance)
+        with pytest.raises(Killed):
+            prune.job(settings)
+    assert prune_run(settings).result() is None
+    before = len(calls)
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.Progress, "advance", lambda self, units, now, line=False: calls.append(now))
+        equal_results(whole, finished(settings))
+    parts = calls[: before - 1], calls[before:]
+    trained = [{now for now in part if "epoch" in now and "after the cut" not in now} for part in parts]
+    assert not trained[0] & trained[1], "an epoch that was finished was trained again"
+    for name in ("best.pt", "last.pt"):
+        ours, theirs = (torch.load(base_run(c) / name, weights_only=True) for c in (settings, tiny_config(tmp_path / "whole")))
+        assert all(torch.equal(value, theirs["state_dict"][key]) for key, value in ours["state_dict"].items())
+
+
+def prune_mode(name):
+    from espalier.experiments.config import Mode
+
+    return Mode[name]
+
+
+def test_a_damaged_checkpoint_is_said_and_left(train_config, caplog):
+    config = train_config()
+    run = train_run(config)
+    run.start()
+    (run / "training.ckpt").write_bytes(b"half a checkpoint")
+    train.train(config)
+    assert "training starts again" in (run / "train.log").read_text() and run.result()
+
+
+def test_finished_work_is_not_repeated(config, monkeypatch):
+    settings = config()
+    run = finished(settings)
+    stamp = (run / "result.json").stat().st_mtime_ns
+    prune.job(settings)
+    assert (run / "result.json").stat().st_mtime_ns == stamp
+    base = base_run(settings)
+    base_stamp = (base / "result.json").stat().st_mtime_ns
+    settings.force = True
+    prune.job(settings)
+    assert (run / "result.json").stat().st_mtime_ns > stamp
+    assert (base / "result.json").stat().st_mtime_ns == base_stamp
+
+
+def test_without_retraining_only_the_cut_is_judged(config):
+    run = finished(config(retrain=Retrain(max_epochs=0)))
+    rows = tables.read(run / "results.csv")
+    assert set(rows["epoch"]) == {0} and tables.read(run / "summary.csv")["epochs"].eq(0).all()
+
+
+def test_until_regained_stops_and_fixed_goes_on(tmp_path):
+    easy = dict(percent=[1], regain=type(tiny_config(tmp_path).regain)(tolerance=1.0))
+    run = finished(tiny_config(tmp_path, **easy))
+    summary = tables.read(run / "summary.csv")
+    assert (summary["regain_epoch"].item(), summary["regain_step"].item(), summary["epochs"].item()) == (0, 0, 0)
+    run = finished(tiny_config(tmp_path, **easy, retrain=Retrain(max_epochs=2, mode=prune_mode("fixed"))))
+    assert tables.read(run / "summary.csv")["epochs"].item() == 2
+
+
+@pytest.fixture(scope="module")
+def thesis(tmp_path_factory):
+    """The settings of the study on few strings: what differs from the defaults, as conf/experiment/thesis_pruning.yaml has it."""
+
+    def settings(outputs, **changes):
+        made = tiny_config(outputs, **changes)
+        made.data.validation_fraction, made.data.batching = 0.0, type(made.data.batching).random
+        made.model = Model(hidden=[6, 5], readout=Readout.last_step, init=type(made.model.init).uniform)
+        made.rule, made.base_weights = Rule.percentile, Weights.last
+        return made
+
+    return settings
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_published_checkpoint_gives_the_predictions_of_a_loop(tmp_path, thesis, cell):
+    """A file in the study's layout, cut by its rule: the accuracy is that of the loop with these masks, batch by batch."""
+    torch.manual_seed(3)
+    loop = LoopClassifier(cell, (7, 4, 5))
+    torch.save(loop.state_dict(), tmp_path / "published.pt")
+    for target in Target:
+        settings = thesis(
+            tmp_path / "outputs", cell=cell, base=str(tmp_path / "published.pt"), percent=[30, 60, 100], target=target,
+            retrain=Retrain(max_epochs=0),
+        )  # fmt: skip
+        run = finished(settings)
+        rows = tables.read(run / "results.csv")
+        assert rows["val_accuracy"].isna().all()
+        test = load(settings.data).test
+        chosen = [kind for kind in ("i2h", "h2h") if target.name in (kind, "both")]
+        for percent in (0, 30, 60, 100):
+            mask_loop(loop, chosen, percent)
+            moment = ("base",) if percent == 0 else ("prune", percent, 0)
+            order = generator(0, "evaluation", "test", *moment)
+            batches = Batches(test, shuffled(test.lengths, test.labels, 16, order))
+            right = sum(int((loop(tokens).argmax(1) == labels).sum()) for tokens, _, labels in batches)
+            row = rows[rows["percent"] == percent]
+            assert row["test_accuracy"].item() == right / len(test)
+            if percent == 100:
+                assert row["kept"].item() == 1
+
+
+def mask_loop(loop, kinds, percent):
+    """The study's code A.1 and A.2: one threshold for all layers and kinds, what is strictly below it goes."""
+    import numpy as np
+
+    names = {"i2h": "weight_ih", "h2h": "weight_hh"}
+    layers = loop.recurrent.recurrent_layers
+    for layer in layers:
+        layer.mask_i2h.fill_(True), layer.mask_h2h.fill_(True)
+    if not percent:
+        return
+    pool = [getattr(layer, names[kind]).detach().abs().numpy().ravel() for layer in layers for kind in kinds]
+    limit = np.percentile(np.concatenate(pool), percent)
+    for layer in layers:
+        for kind in kinds:
+            getattr(layer, f"mask_{kind}").copy_(getattr(layer, names[kind]).detach().abs() >= float(limit))
+
+
+def test_base_files_of_every_kind(config, tmp_path):
+    trained = train.train(tiny_config(tmp_path, TrainConfig))
+    ours = torch.load(trained / "best.pt", weights_only=True)
+    torch.save(ours["state_dict"], tmp_path / "plain.pt")
+    rows = []
+    for path in (trained / "best.pt", tmp_path / "plain.pt"):
+        run = finished(config(base=str(path), percent=50))
+        rows.append(without_seconds(run / "results.csv"))
+    assert rows[0] == rows[1]
+    assert rows[0] == without_seconds(finished(tiny_config(tmp_path, percent=50)) / "results.csv")
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda s: s.update({"recurrent.layers.1.weight_ih_l0": torch.zeros(20, 4)}), "sizes do not fit"),
+        (lambda s: s.update({"head.weight": torch.zeros(3, 5), "head.bias": torch.zeros(3)}), "3 classes"),
+        (lambda s: s.update({"embedding.weight": torch.zeros(60, 6)}), "60 codes"),
+        (lambda s: s.pop("head.bias"), "missing head.bias"),
+        (lambda s: s.update({"extra": torch.zeros(1)}), "unknown extra"),
+        (lambda s: s.clear(), "not a state dict"),
+        (lambda s: s["head.bias"].fill_(torch.nan), "not finite"),
+    ],
+)
+def test_bases_that_do_not_fit_are_told(config, tmp_path, change, told):
+    state = SequenceClassifier("lstm", (6, 5)).state_dict()
+    change(state)
+    torch.save(dict(state), tmp_path / "base.pt")
+    settings = config(base=str(tmp_path / "base.pt"))
+    with pytest.raises(InputError, match=told) as error:
+        prune.job(settings)
+    assert "base.pt" in str(error.value) and "\n" not in str(error.value)
+    assert prune_run(settings).result() is None
+
+
+def test_a_base_of_another_cell_or_reading_is_told(config, tmp_path):
+    about = {"cell": "rnn_relu", "state_dict": SequenceClassifier("rnn_relu", (4,)).state_dict()}
+    torch.save(about, tmp_path / "base.pt")
+    with pytest.raises(InputError, match="holds cell rnn_relu, asked for cell=rnn_tanh"):
+        prune.job(config(base=str(tmp_path / "base.pt"), cell="rnn_tanh"))
+    with pytest.raises(InputError, match="not the weights of gru"):
+        torch.save(about["state_dict"], tmp_path / "plain.pt")
+        prune.job(config(base=str(tmp_path / "plain.pt"), cell="gru"))
+    torch.save({**about, "sizes": {"readout": "last_step"}}, tmp_path / "base.pt")
+    with pytest.raises(InputError, match="readout=last_step"):
+        prune.job(config(base=str(tmp_path / "base.pt"), cell="rnn_relu"))
+
+
+def test_result_names_the_baselines_and_the_base(config):
+    run = finished(config())
+    result = json.loads((run / "result.json").read_text())
+    assert result["base"].endswith("best.pt") and 0 <= result["base_accuracy"] <= 1
+    assert set(result["files"]) == {"results.csv", "summary.csv", "curve.csv", "survivors.csv"}

@@ -1,0 +1,184 @@
+"""The doors, as a user meets them."""
+
+import csv
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import TINY, TINY_PRUNE
+
+from espalier.experiments.config import plain, to_config
+
+ROOT = Path(__file__).parents[1]
+FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
+
+
+@pytest.mark.parametrize(
+    "overrides, told",
+    [
+        (["cell=lstmm"], "cell=lstmm is unknown; there are gru, lstm, rnn_relu, rnn_tanh"),
+        (["target=foo"], "Invalid value 'foo', expected one of [i2h, h2h, both]"),
+        (["scope=foo"], "expected one of [global, layer, tensor, gate]"),
+        (["score=foo"], "score=foo is unknown; there are magnitude, random"),
+        (["percent=101"], "percent must be from 0 to 100, got 101"),
+        (["percent=-5"], "percent must be from 0 to 100, got -5"),
+        (["percent=many"], "percent must be a number"),
+        (["percent=[10,x]"], "percent must be a number"),
+        (["percent=[]"], "at least one level"),
+        (["percent=nan"], "percent must be from 0 to 100"),
+        (["percnt=10"], "percnt"),
+        (["optimizer.lr=0"], "optimizer.lr must be positive"),
+        (["optimizer.lr=-1"], "optimizer.lr must be positive"),
+        (["optimizer.name=magic"], "adam, adamw, sgd, rmsprop"),
+        (["data.batch_size=0"], "data.batch_size must be positive"),
+        (["data.batch_size=2.5"], "2.5"),
+        (["trainer.max_epochs=0"], "trainer.max_epochs must be positive"),
+        (["regain.tolerance=-1"], "regain.tolerance must not be negative"),
+        (["data=reber_csv"], "data.train=FILE"),
+        (["data=reber_csv", "data.train=no.csv", "data.test=no.csv"], "no.csv: cannot be read"),
+        (["data.shares.near=0.9"], "sum to 1"),
+        (["base=none.pt"], "base=none.pt"),
+        (["device=cuda:99"], "use device=cpu"),
+        (["device=tpu"], "device must be"),
+        (["threads=0"], "threads must be positive"),
+        (["experiment=thesis_pruning"], "run it as a sweep: python prune.py -m "),
+    ],
+)
+def test_bad_input_is_one_line_before_training(door, tmp_path, overrides, told):
+    code, out, err = door("prune", *FAST, *overrides)
+    assert code == 2 and out == ""
+    assert err.startswith("error: ") and err.count("\n") == 1 and told in err, err
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_a_sweep_with_a_bad_job_starts_none(door, tmp_path):
+    code, _, err = door("prune", "-m", *FAST, "percent=10,200")
+    assert code == 2 and err == "error: percent must be from 0 to 100, got 200\n"
+    assert not list(tmp_path.rglob("*.log"))
+
+
+def test_a_csv_of_ones_own_from_strings_to_table(door, tmp_path):
+    strings = [f"{'AB'[k % 2]}{'XY' * (k % 7)}{k}" for k in range(120)]
+    for name, part in (("train", strings[:80]), ("test", strings[80:])):
+        with open(tmp_path / f"{name}.csv", "w", newline="") as file:
+            csv.writer(file).writerows([("string", "valid"), *((text, int(text[0] == "A")) for text in part)])
+    data = ["data=reber_csv", "data.train=train.csv", "data.test=test.csv"]
+    code, out, err = door("prune", *FAST, *data, "data.train_size=null", "data.test_size=null", "percent=[50]", "cell=rnn_relu")
+    assert code == 0, err
+    assert "rnn_relu" in out and "safe percent" in out and "RNN-ReLU: " in out and "Tables and figures: " in out
+
+
+def test_a_sweep_ends_in_joined_tables_sentences_and_exit_code(door, tmp_path):
+    sweep = ["-m", *FAST, "cell=rnn_tanh,gru", "target=i2h,h2h", "percent=[50,100]", "logger=tensorboard"]
+    code, out, err = door("prune", *sweep)
+    assert code == 0, err
+    (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    rows = list(csv.DictReader((folder / "summary.csv").open()))
+    assert len(rows) == 8 and {(row["cell"], row["target"]) for row in rows} == {
+        (cell, target) for cell in ("rnn_tanh", "gru") for target in ("i2h", "h2h")
+    }
+    assert len({row["percent"] for row in csv.DictReader((folder / "results.csv").open())}) == 3
+    assert {path.name for path in (folder / "figures").glob("*.png")} == {"accuracy.png", "regain.png", "survivors.png"}
+    assert "RNN-tanh: " in out and "GRU: " in out and "tensorboard --logdir outputs" in out and str(folder.name) in out
+    assert re.search(r"\[4/4\] .*level 100 %: .*left\)", err)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs" / "prune").rglob("*.csv")}
+    code, out, _ = door("prune", *sweep)
+    assert code == 0 and "4 of 4 jobs were done before" in out
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_a_failing_job_stops_no_other(door, tmp_path):
+    torch.save({"nothing": 1}, tmp_path / "bad.pt")
+    code, out, _ = door("prune", "-m", *FAST, "cell=gru", "percent=[50]", "base=bad.pt,null")
+    assert code == 1 and "failed: " in out and "bad.pt" in out and "GRU: " in out
+    (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    assert sorted(row["state"] for row in csv.DictReader((folder / "runs.csv").open())) == ["done", "missing"]
+
+
+def test_train_alone(door, tmp_path):
+    code, out, err = door("train", *TINY, "cell=rnn_relu", "logger=none")
+    assert code == 0, err
+    assert "best epoch" in out and "trigram" in out
+    assert len(list(tmp_path.rglob("best.pt"))) == 1
+    code, out, err = door("train", *TINY, "cell=rnn_relu", "logger=none")
+    assert code == 0 and "done before" in err
+
+
+def test_an_unwritable_folder_is_told(door, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = door("prune", *FAST, "outputs=file/inside")
+    assert code == 2 and "file/inside" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["target=foo"]])
+def test_help_and_errors_answer_without_loading_torch(arguments):
+    started = time.monotonic()
+    code = f"import sys; sys.argv = ['prune.py', *{arguments!r}]\n"
+    code += "from espalier.cli import prune\ntry: prune()\nexcept SystemExit: pass\n"
+    done = subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 30
+
+
+def composed(door_name, *overrides):
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return to_config(compose(door_name, list(overrides)))
+
+
+def options(group):
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+GROUPS = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("group, option", [(g, o) for g in GROUPS for o in options(g)])
+def test_every_file_in_conf_composes(group, option):
+    config = composed("prune", f"{group}={option}")
+    if group not in ("experiment", "model", "trainer", "logger", "optimizer", "data", "retrain"):
+        assert plain(config)[group] == option
+
+
+@pytest.mark.parametrize("option", options("data"))
+def test_members_of_a_group_have_the_same_keys(option):
+    import yaml
+
+    for group in GROUPS:
+        if group != "experiment":
+            keys = [set(yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text())) for name in options(group)]
+            assert all(key == keys[0] for key in keys), group
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_runs(door, experiment):
+    fast = [*FAST, "percent=[50]", "cell=rnn_relu", "target=i2h", f"experiment={experiment}"]
+    code, out, err = door("prune", *fast)
+    assert code == 0, err
+    assert "RNN-ReLU" in out
+
+
+def test_thesis_settings_are_the_published_ones():
+    config = plain(composed("prune", "experiment=thesis_pruning"))
+    assert config["rule"] == "percentile" and config["scope"] == "global" and config["base_weights"] == "last"
+    assert config["model"] == {"hidden": [50, 50, 50], "embedding": None, "readout": "last_step", "init": "uniform"}
+    assert config["data"]["batching"] == "random" and config["data"]["validation_fraction"] == 0
+    assert config["data"]["batch_size"] == 32 and not config["data"]["deduplicate"]
+    assert config["retrain"] == {"mode": "fixed", "max_epochs": 10, "checks_per_epoch": 1}
+    assert config["optimizer"]["lr"] == 1e-3 and config["trainer"] == {"max_epochs": 50, "clip_norm": 5.0}
+    assert config["percent"] == list(range(10, 101, 10)) and config["safe"]["tolerance"] == 0.05
+
+
+@pytest.mark.parametrize("experiment", ["quick", "thesis_pruning"])
+def test_experiments_fit_every_data_set(experiment):
+    assert composed("prune", f"experiment={experiment}", "data=reber_csv").data.name == "reber_csv"
+
+
+def test_doors_are_short():
+    for name in ("train.py", "prune.py"):
+        assert len((ROOT / name).read_text().splitlines()) <= 60
