@@ -190,7 +190,7 @@ def test_until_regained_stops_and_fixed_goes_on(tmp_path):
 
 @pytest.fixture(scope="module")
 def thesis(tmp_path_factory):
-    """The settings of the study on few strings: what differs from the defaults, as conf/experiment/thesis_pruning.yaml has it."""
+    """The settings of the study on few strings, as conf/experiment/thesis_pruning.yaml has them."""
 
     def settings(outputs, **changes):
         made = tiny_config(outputs, **changes)

@@ -104,7 +104,7 @@ def _part(row, summary):
         percent, epochs = max(regained)
         part += f", {percent:g} % costs {plural(epochs)}"
     if lost:
-        part += f", {min(lost):g} % is not regained in {int(rows['epochs'].max())} epochs"
+        part += f", {min(lost):g} % is not regained in {plural(int(rows['epochs'].max()))}"
     return part
 
 

@@ -1,0 +1,98 @@
+import math
+
+import pandas as pd
+import pytest
+
+from espalier.analysis import figures, tables
+
+
+def summary(drops, cell="lstm", target="both", seed=0, epochs=1, judge="validation", score="magnitude"):
+    """Rows of summary.csv. drops: percent -> (loss of accuracy right after the cut, regain epoch or None)."""
+    split = "val" if judge == "validation" else "test"
+    rows = []
+    for percent, (drop, regain) in drops.items():
+        row = {f"{what}_{part}_accuracy": math.nan for what in ("base", "cut", "best") for part in ("val", "test")}
+        row |= {f"base_{split}_accuracy": 1.0, f"cut_{split}_accuracy": 1.0 - drop, f"best_{split}_accuracy": 1.0}
+        rows.append({
+            "cell": cell, "target": target, "score": score, "scope": "global", "percent": percent, "seed": seed,
+            "judge": judge, **row, "regain_epoch": math.nan if regain is None else regain, "regain_step": math.nan,
+            "censored": int(regain is None), "epochs": 0 if regain == 0 else epochs,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+DROPS = {10: (0.0, 0), 20: (0.005, 0), 30: (0.02, 1), 40: (0.01, 0), 90: (0.5, 2), 100: (0.5, None)}
+
+
+@pytest.mark.parametrize("judge", ["validation", "test"])
+def test_safe_percent_needs_every_level_up_to_it(judge):
+    rows = summary(DROPS, judge=judge)
+    assert tables.safe_percents(rows, 0.01)["safe"].tolist() == [20]
+    assert tables.safe_percents(rows, 0.05)["safe"].tolist() == [40]
+    assert tables.safe_percents(rows.sample(frac=1, random_state=0), 0.01)["safe"].tolist() == [20]
+    assert tables.safe_percents(summary({10: (0.3, 1)}), 0.01)["safe"].tolist() == [0]
+
+
+def test_a_drop_of_exactly_the_tolerance_is_safe():
+    assert tables.safe_percents(summary({10: (1.0 - 0.99, 0)}), 0.01)["safe"].item() == 10
+
+
+#: Accuracy right after the cut in the study's tables, 10 to 100 percent, and the safe percents of its section 7.2.
+STUDY = {
+    ("rnn_tanh", "both"): (0.9373, [0.9373] * 6 + [0.9330, 0.9192, 0.6558, 0.4942], 80),
+    ("rnn_relu", "both"): (1.0, [1.0] * 4 + [0.9976, 0.9930, 0.9858, 0.5486, 0.5030, 0.5058], 70),
+    ("gru", "both"): (1.0, [1.0] * 5 + [0.9998, 0.9978, 0.9936, 0.5512, 0.5058], 80),
+    ("lstm", "both"): (1.0, [1.0] * 6 + [0.8029, 0.6678, 0.4949, 0.5058], 60),
+    ("rnn_tanh", "i2h"): (0.9373, [0.9373] * 5 + [0.9366, 0.9309, 0.8139, 0.4942, 0.4942], 70),
+    ("rnn_relu", "i2h"): (1.0, [1.0] * 7 + [0.9498, 0.9046, 0.5058], 70),
+    ("gru", "i2h"): (1.0, [1.0] * 6 + [0.9995, 0.9968, 0.8760, 0.5058], 80),
+    ("lstm", "i2h"): (1.0, [1.0] * 6 + [0.9922, 0.9456, 0.6213, 0.5058], 70),
+    ("rnn_tanh", "h2h"): (0.9373, [0.9373] * 6 + [0.9264, 0.9373, 0.7203, 0.4942], 80),
+    ("rnn_relu", "h2h"): (1.0, [1.0] * 5 + [0.9966, 0.9907, 0.6486, 0.4635, 0.5058], 70),
+    ("gru", "h2h"): (1.0, [1.0] * 2 + [0.9998] * 3 + [0.9976, 0.9928, 0.9562, 0.9507, 0.5733], 90),
+    ("lstm", "h2h"): (1.0, [1.0] * 7 + [0.9990, 0.9526, 0.5208], 90),
+}
+
+
+@pytest.mark.parametrize("cell, target", list(STUDY))
+def test_the_published_tolerance_gives_the_studys_safe_percents(cell, target):
+    base, cuts, safe = STUDY[cell, target]
+    rows = summary({10 * (k + 1): (base - cut, 1) for k, cut in enumerate(cuts)}, cell, target, judge="test")
+    assert tables.safe_percents(rows, 0.05)["safe"].item() == safe
+
+
+def test_overview_and_sentences_by_hand():
+    rows = pd.concat([summary(DROPS), summary({10: (0.2, 1), 20: (0.3, 1), 90: (0.5, 3)}, target="h2h")])
+    both, h2h = tables.overview(rows, 0.01)[::-1]
+    assert both["safe"] == 20 and both["regain"] == "30 %: 1 epoch, 90 %: 2 epochs, 100 %: no"
+    assert h2h["safe"] == 0 and h2h["regain"] == "10-20 %: 1 epoch, 90 %: 3 epochs"
+    (sentence,) = tables.sentences(rows, 0.01)
+    assert sentence == (
+        "LSTM: no level of h2h is free, 90 % costs 3 epochs; "
+        "20 % of both kinds is free, 90 % costs 2 epochs, 100 % is not regained in 1 epoch."
+    )
+
+
+def test_several_seeds_give_the_median_and_its_range():
+    rows = pd.concat(
+        [summary({10: (drop, 0), 20: (0.5, None if seed else 1)}, seed=seed) for seed, drop in enumerate((0, 0, 0.5))]
+    )
+    (row,) = tables.overview(rows, 0.01)
+    assert (row["seeds"], row["safe"], row["low"], row["high"]) == (3, 10, 0, 10)
+    assert row["regain"] == "20 %: no"
+
+
+def test_scores_of_a_sweep_are_told_apart():
+    rows = pd.concat([summary({10: (0, 0)}), summary({10: (0.5, 1)}, score="random")])
+    assert [sentence.split(":")[0] for sentence in tables.sentences(rows, 0.01)] == ["LSTM, magnitude", "LSTM, random"]
+
+
+def test_na_stays_a_word(tmp_path):
+    (tmp_path / "a.csv").write_text("cell,target,percent,val_accuracy\nNA,null,10,\n")
+    frame = tables.read(tmp_path / "a.csv")
+    assert frame["cell"].item() == "NA" and frame["target"].item() == "null" and math.isnan(frame["val_accuracy"].item())
+
+
+def test_interval_is_students():
+    assert figures.interval([1.0, 2.0, 3.0]) == pytest.approx(4.302653 / 3**0.5, rel=1e-6)
+    assert math.isnan(figures.interval([1.0]))

@@ -1,0 +1,59 @@
+"""Every command and every block of Python in the README runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import TINY, TINY_PRUNE
+
+from espalier import SequenceClassifier
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
+COMMANDS = sorted({
+    command.split("#")[0].strip()
+    for command in re.findall(r"python ((?:train|prune)\.py [^`\n│|]*)", README)
+    if "--help" not in command
+})  # fmt: skip
+
+
+def test_commands_were_found():
+    assert len(COMMANDS) >= 7 and any("thesis_pruning" in command for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(door, tmp_path, command):
+    script, *arguments = shlex.split(command)
+    if "base=path/to/model.pt" in arguments:
+        path = tmp_path / "path" / "to" / "model.pt"
+        path.parent.mkdir(parents=True)
+        torch.save(SequenceClassifier("lstm", (6, 5)).state_dict(), path)
+    if any("train.csv" in argument for argument in arguments):
+        for name, first in (("train", 0), ("test", 200)):
+            rows = "".join(f"{'AB'[k % 2]}{k},{k % 2}\n" for k in range(first, first + 160))
+            (tmp_path / f"{name}.csv").write_text("string,valid\n" + rows)
+    tiny = TINY if script == "train.py" else [*TINY_PRUNE, "curve=false"]
+    if script == "prune.py" and "percent" not in command:
+        tiny = [*tiny, "percent=[50]"]
+    code, out, err = door(script.removesuffix(".py"), *arguments, "logger=none", *tiny)
+    assert code == 0, err
+    assert "Tables and figures" in out
+
+
+def test_python_blocks(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    blocks = [code for language, code in BLOCKS if language == "python"]
+    assert len(blocks) >= 2
+    for code in blocks:
+        exec(code, names)
+    kept = names["masks"]
+    assert all(not parameter[~kept[name]].any() for name, parameter in names["model"].named_parameters() if name in list(kept))
+
+
+def test_make_runs_the_command_of_the_readme():
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    assert "prune.py -m cell=lstm,gru target=i2h,h2h,both experiment=quick" in makefile
+    assert "prune.py -m cell=lstm,gru target=i2h,h2h,both experiment=quick" in README
