@@ -77,9 +77,10 @@ def main():
     parser.add_argument("--steps", type=int, default=120, help="of the loop")
     arguments = parser.parse_args()
     story.Epochs = Watch
+    torch.set_num_threads(1)
     print("cell      loop ms/step  ours ms/step  ratio  with evaluation  at least")
     for cell in arguments.cells:
-        bench = Bench(TrainConfig(cell=cell, data=data()))
+        bench = Bench(TrainConfig(cell=cell, data=data()), torch.device("cpu"))
         steps = -(-len(bench.host.train) // 32)
         before = loop_seconds(cell, bench, arguments.steps // 2, 0)
         training, everything = (seconds / steps for seconds in our_seconds(cell, arguments.epochs))

@@ -32,7 +32,8 @@ def job(composed):
 
     settings = HydraConfig.get()
     if settings.mode == RunMode.MULTIRUN:
-        return stories.run_job(settings.job.name, composed, sweeping=True)
+        parallel = not settings.launcher._target_.endswith(".BasicLauncher")
+        return stories.run_job(settings.job.name, composed, sweeping=True, parallel=parallel)
     try:
         stories.refuse_forgotten_sweep(settings)
         return stories.run_job(settings.job.name, composed, sweeping=False)
@@ -63,6 +64,9 @@ def door(name):
         except (HydraException, OmegaConfBaseException) as error:
             sys.stderr.write(f"error: {one_line(error)}\n")
             raise SystemExit(2) from None
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted: the same command goes on from the last finished epoch\n")
+            raise SystemExit(130) from None
 
     return main
 

@@ -3,6 +3,7 @@
 It stands in the package `hydra_plugins`, because Hydra finds and instantiates plugins nowhere else.
 """
 
+import contextlib
 import hashlib
 import logging
 import sys
@@ -20,6 +21,7 @@ from omegaconf import open_dict
 from espalier.errors import InputError
 
 log = logging.getLogger(__name__)
+EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Sweep:
 
     directory: Path
     jobs: List[Job]
+    experiment: Optional[str] = None
     failures: List[tuple] = field(default_factory=list)
 
 
@@ -48,7 +51,7 @@ class Sweeper(BasicSweeper):
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def sweep(self, arguments):
-        from espalier.experiments import stories
+        from espalier.experiments import collect, controls, stories
 
         story = self.config.hydra.job.name
         try:
@@ -56,9 +59,12 @@ class Sweeper(BasicSweeper):
         except InputError as error:
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(2) from None
-        sweep = Sweep(self.folder(story, jobs), jobs)
-        sweep.directory.mkdir(parents=True, exist_ok=True)
-        todo = base_first([job for job in jobs if job.config.force or not job.run.result()])
+        experiment = self.config.hydra.runtime.choices.get("experiment")
+        sweep = Sweep(self.folder(story, jobs, experiment), jobs, experiment)
+        pool = Path(jobs[0].config.outputs)
+        runs = [{"run": job.run.directory.relative_to(pool), "overrides": " ".join(job.overrides)} for job in jobs]
+        collect.describe(sweep.directory, story, experiment, runs)
+        todo = base_first([job for job in jobs if job.config.force or not (job.run.result() and controls.done(job.config))])
         returns = self.launch(sweep, todo)
         stories.finish_sweep(story, sweep, len(jobs) - len(todo))
         if sweep.failures:
@@ -84,27 +90,37 @@ class Sweeper(BasicSweeper):
             jobs.setdefault(run.directory, Job(list(chosen), config, run, base))
         return list(jobs.values())
 
-    def folder(self, story, jobs):
+    def folder(self, story, jobs, experiment):
         """`outputs/sweeps/<story>-<experiment>-<hash of its runs>`."""
         names = "\n".join(sorted(str(job.run.directory.relative_to(job.config.outputs)) for job in jobs))
-        experiment = self.config.hydra.runtime.choices.get("experiment")
         words = [story, *([str(experiment).replace("/", "_")] if experiment else [])]
         return Path(jobs[0].config.outputs) / "sweeps" / "-".join([*words, hashlib.sha256(names.encode()).hexdigest()[:8]])
 
     def launch(self, sweep, todo):
         """Run the jobs; what fails is noted and does not stop the others."""
+        from espalier.experiments import controls
         from espalier.runs import progress
 
         if not todo:
             return []
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(sweep.directory)
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
-        )
-        progress.current = progress.Progress(len(todo))
         try:
-            returns = launcher.launch([job.overrides for job in todo], initial_job_idx=0)
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
+            )
+        except ImportError:
+            name = self.config.hydra.runtime.choices.get("hydra/launcher")
+            sys.stderr.write(
+                f"error: hydra/launcher={name} is not installed: pip install 'espalier[{EXTRAS.get(name, name)}]'\n"
+            )
+            raise SystemExit(2) from None
+        alone = self.config.hydra.launcher._target_.endswith(".BasicLauncher")
+        progress.current = progress.Progress(sum(1 + bool(controls.runs(job.config)) for job in todo))
+        shown = contextlib.nullcontext() if alone else progress.watching([job.run.directory for job in todo])
+        try:
+            with shown:
+                returns = launcher.launch([job.overrides for job in todo], initial_job_idx=0)
         except Exception as error:
             log.exception("the launcher failed")
             unfinished = [job for job in todo if not job.run.result()]

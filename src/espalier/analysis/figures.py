@@ -57,7 +57,8 @@ def band(axis, x, groups, **line):
     half = np.array([interval(values) for values in groups])
     (drawn,) = axis.plot(x, means, **line)
     if not np.isnan(half).all():
-        axis.fill_between(x, means - half, means + half, color=drawn.get_color(), alpha=0.18, linewidth=0)
+        low, high = np.clip(means - half, 0, 1), np.clip(means + half, 0, 1)  # accuracies
+        axis.fill_between(x, low, high, color=drawn.get_color(), alpha=0.18, linewidth=0)
 
 
 def baseline_lines(axis, baselines):

@@ -42,11 +42,12 @@ def regains(rows):
     """
     told = []
     for percent, seeds in rows.groupby("percent"):
-        if (seeds["regain_epoch"] == 0).all():
+        epochs = None if seeds["censored"].mean() > 0.5 else seeds["regain_epoch"].median()
+        if epochs == 0:
             continue
         if not seeds["epochs"].any():
             return "not retrained"
-        told.append((percent, None if seeds["censored"].mean() > 0.5 else seeds["regain_epoch"].median()))
+        told.append((percent, epochs))
     return told
 
 

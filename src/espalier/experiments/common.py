@@ -1,5 +1,6 @@
 """What the stories share: data, network, judging, epochs on TensorBoard."""
 
+import contextlib
 import logging
 import time
 
@@ -11,8 +12,8 @@ from espalier.data.batching import BATCHING, Batches
 from espalier.experiments.config import plain
 from espalier.learning.classifier import Classifier
 from espalier.learning.evaluation import Score, batches, evaluate
-from espalier.learning.fit import device_of
 from espalier.nn import SequenceClassifier
+from espalier.runs.device import device
 from espalier.runs.identity import identity
 from espalier.runs.seeds import generator, seeded
 
@@ -36,10 +37,8 @@ class Bench:
     `judge` is `validation`, or `test` where there is no validation split, as the study did.
     """
 
-    def __init__(self, config):
-        torch.set_num_threads(config.threads)
-        self.config = config
-        self.device = device_of(config.device)
+    def __init__(self, config, device):
+        self.config, self.device = config, device
         self.host, self.baselines = load_data(config.data)
         self.splits = self.host.to(self.device)
         self.judge = "validation" if len(self.host.validation) else "test"
@@ -97,6 +96,15 @@ class Bench:
         scores = {split: self.score(model, split, *moment) for split in ("validation", "test")}
         columns = train.columns("train") | scores["validation"].columns("val") | scores["test"].columns("test")
         return columns, scores[self.judge]
+
+
+@contextlib.contextmanager
+def bench_of(config):
+    """The `Bench` of a configuration, which holds its device for as long as the block runs."""
+    torch.set_num_threads(config.threads)
+    load_data(config.data)
+    with device(config.device) as chosen:
+        yield Bench(config, chosen)
 
 
 class Clock:

@@ -190,6 +190,8 @@ class PruneConfig(TrainConfig):
     regain: Tolerance = field(default_factory=Tolerance)
     safe: Tolerance = field(default_factory=Tolerance)
     curve: bool = True
+    controls: bool = False
+    report: Optional[str] = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -225,6 +227,13 @@ def to_config(composed):
         raise InputError(str(error).splitlines()[0]) from None
     except OmegaConfBaseException as error:
         raise InputError(" ".join(str(error).split())) from None
+
+
+def from_yaml(path, kind):
+    """The configuration object in a run's config.yaml."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.load(path)))
 
 
 def plain(config):

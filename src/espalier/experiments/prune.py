@@ -6,7 +6,7 @@ from pathlib import Path
 from espalier import published
 from espalier.analysis import figures
 from espalier.errors import InputError
-from espalier.experiments.common import Bench, Board, Clock, weights_of
+from espalier.experiments.common import Board, Clock, bench_of, weights_of
 from espalier.experiments.plan import base_run, prune_run
 from espalier.experiments.train import train
 from espalier.learning.evaluation import Score
@@ -35,14 +35,31 @@ FILES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
 
 def job(config):
     """One job of prune.py: all levels of one cell, target, score, scope and seed."""
-    run, base = prune_run(config), base_run(config)
+    base = base_run(config)
+    needs_base = base is not None and not base.result()
+    units = needs_base * config.trainer.max_epochs + len(config.percent) * (1 + config.retrain.max_epochs) + 5
+    with progress.current.job(f"{config.cell} {config.target.name}", units):
+        study(config)
+
+
+def study(config):
+    """The same without a place of its own in the progress. Waits for whoever is at the same run."""
+    run = prune_run(config)
     with run.alone():
-        if not config.force and run.result():
-            return
-        needs_base = base is not None and not base.result()
-        units = needs_base * config.trainer.max_epochs + len(config.percent) * (1 + config.retrain.max_epochs) + 5
-        with run.logging("prune"), progress.current.job(f"{config.cell} {config.target.name}", units):
-            _Study(config, run).run_all()
+        if config.force or not run.result():
+            with run.logging("prune"):
+                model, path = base_network(config)  # a job that waits for its base holds no device
+                with bench_of(config) as bench:
+                    _Study(config, run, bench, model, path).run_all()
+
+
+def base_network(config):
+    """(the base on the CPU, its file): from the file `base`, or trained, here or by whoever was first."""
+    if config.base is not None:
+        return load_base(config), Path(config.base)
+    path = train(config) / f"{config.base_weights.name}.pt"
+    content = files.load_tensors(path, "base")
+    return published.build(content["state_dict"], config.cell, config.model.readout.name), path
 
 
 def load_base(config):
@@ -73,8 +90,10 @@ def load_base(config):
 class _Study:
     """What the levels of one job have in common."""
 
-    def __init__(self, config, run):
-        self.config, self.run = config, run
+    def __init__(self, config, run, bench, model, base_file):
+        self.config, self.run, self.bench, self.base_file = config, run, bench, base_file
+        self.model = model.to(bench.device)
+        self.weights = weights_of(model)
         self.job = {"cell": config.cell, "target": config.target.name, "score": config.score, "scope": config.scope.name}
 
     def run_all(self):
@@ -83,9 +102,6 @@ class _Study:
             for old in sorted((run / "levels").glob("*")):
                 old.unlink()
         run.start()
-        self.bench = Bench(config)
-        self.model = self.base_network().to(self.bench.device)
-        self.weights = weights_of(self.model)
         select(self.model, config.target.name)
         self.check_data_fits()
 
@@ -107,16 +123,6 @@ class _Study:
             "base": str(self.base_file), "base_accuracy": self.base.accuracy,
         }  # fmt: skip
         run.finish(result, FILES)
-
-    def base_network(self):
-        config = self.config
-        if config.base is not None:
-            self.base_file = Path(config.base)
-            return load_base(config)
-        trained = train(config, self.bench)
-        self.base_file = trained / f"{config.base_weights.name}.pt"
-        content = files.load_tensors(self.base_file, "base")
-        return published.build(content["state_dict"], config.cell, config.model.readout.name)
 
     def check_data_fits(self):
         highest = max(int(getattr(self.bench.host, split).tokens.max()) for split in ("train", "test"))

@@ -5,7 +5,7 @@ import logging
 import pytorch_lightning as pl
 
 from espalier.analysis import figures
-from espalier.experiments.common import Bench, Board, Clock, weights_of
+from espalier.experiments.common import Board, Clock, bench_of, weights_of
 from espalier.experiments.plan import train_run
 from espalier.learning.fit import Epochs, fit
 from espalier.runs import files, progress
@@ -19,7 +19,7 @@ COLUMNS = (
 FILES = ("results.csv", "best.pt", "last.pt")
 
 
-def train(config, bench=None, force=False):
+def train(config, force=False):
     """Train the network that the configuration describes, unless that run is done; go on if it was interrupted.
 
     force: start over although it is done.  Returns: the `Run`, whose `best.pt` and `last.pt` hold the weights.
@@ -27,8 +27,8 @@ def train(config, bench=None, force=False):
     run = train_run(config)
     with run.alone():
         if force or not run.result():
-            with run.logging("train"):
-                _train(config, run, bench or Bench(config), force)
+            with run.logging("train"), bench_of(config) as bench:
+                _train(config, run, bench, force)
     return run
 
 
@@ -93,5 +93,7 @@ def _train(config, run, bench, force):
 
 def job(config):
     """One job of train.py."""
+    if not config.force and train_run(config).result():
+        return
     with progress.current.job(f"{config.cell} base", config.trainer.max_epochs):
         train(config, force=config.force)

@@ -5,7 +5,7 @@ import signal
 import warnings
 
 import pytorch_lightning as pl
-import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from espalier.errors import InputError
@@ -63,16 +63,6 @@ class Keep(pl.Callback):
         trainer.save_checkpoint(self.path)
 
 
-def device_of(name):
-    """`torch.device` for `auto`, `cpu`, `cuda` or `cuda:N`.  Raises: InputError if it is not there."""
-    if name == "auto":
-        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device={name}: there are {torch.cuda.device_count()} CUDA devices; use device=cpu or auto")
-    return device
-
-
 def fit(classifier, device, max_epochs, clip_norm, callbacks, checkpoint):
     """Train to `max_epochs`, keeping a checkpoint at the path `checkpoint` after every epoch, and going on from it if it is
     there and whole; a damaged one is said and left.
@@ -88,14 +78,14 @@ def fit(classifier, device, max_epochs, clip_norm, callbacks, checkpoint):
             log.warning("%s; training starts again", error)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", module="(pytorch_lightning|lightning_fabric)")
         trainer = pl.Trainer(
             accelerator="cuda" if device.type == "cuda" else "cpu",
             devices=[device.index or 0] if device.type == "cuda" else 1,
             max_epochs=max_epochs,
             gradient_clip_val=clip_norm or None,
             callbacks=[*callbacks, Keep(checkpoint)],
-            plugins=[WholeCheckpoints()],
+            plugins=[WholeCheckpoints(), LightningEnvironment()],  # one process, whatever scheduler started it
             reload_dataloaders_every_n_epochs=1,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -60,8 +60,10 @@ def save_tensors(path, value):
     """`torch.save`, whole. For values that load again with `weights_only=True`: tensors and plain containers."""
     import torch
 
+    content = io.BytesIO()
+    torch.save(value, content)  # in memory first: a full disk then raises OSError, which torch would hide
     with whole(path) as file:
-        torch.save(value, file)
+        file.write(content.getbuffer())
 
 
 def load_tensors(path, what):

@@ -9,8 +9,8 @@ from espalier.runs.files import digest
 
 #: Rises when the same configuration would give other results than before; old runs are then never met again.
 FORMAT = 1
-#: Keys that leave the results as they are. The seed is a folder below the hash.
-OUTSIDE = ("outputs", "force", "device", "threads", "logger", "seed")
+#: Keys that leave the results as they are (controls are runs of their own). The seed is a folder below the hash.
+OUTSIDE = ("outputs", "force", "device", "threads", "logger", "seed", "controls", "report")
 #: Keys that name input files: they enter by their content.
 FILES = (("data", "train"), ("data", "test"), ("base",))
 

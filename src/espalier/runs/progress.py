@@ -2,11 +2,16 @@
 
 import contextlib
 import sys
+import threading
 import time
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
+
+from espalier.runs.files import read_json, write_json
 
 
 class Progress:
@@ -60,6 +65,91 @@ class Progress:
 
     def _place(self):
         return f"[{min(self.done + 1, self.jobs)}/{self.jobs}] {self.label}" if self.jobs > 1 else self.label
+
+
+class Remote:
+    """The progress of a job in a worker process: it writes where it is into `status.json`, for `watching`."""
+
+    def __init__(self, path, label):
+        self.path, self.label, self.units, self.reached, self.written = path, label, 1.0, 0.0, 0.0
+
+    @contextlib.contextmanager
+    def job(self, label, units):
+        self.units, self.reached = units, 0.0
+        self.write("running", "starting")
+        yield
+
+    def advance(self, units, now, line=False):
+        self.reached = min(self.reached + units, self.units)
+        if line or time.monotonic() - self.written > 1:
+            self.write("running", now)
+
+    def say(self, line):
+        """A worker has no terminal."""
+
+    def write(self, state, now):
+        self.written = time.monotonic()
+        status = {"label": self.label, "state": state, "share": self.reached / self.units, "now": now}
+        with contextlib.suppress(OSError):  # a status is worth no failure
+            write_json(self.path, status)
+
+
+@contextlib.contextmanager
+def watching(runs, poll=1.0):
+    """A table of the states of parallel jobs, kept up to date while the block runs: directories with a `status.json`.
+
+    On a terminal the table lives in place; elsewhere each job gets a line when it ends.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for run in runs:
+        (run / "status.json").unlink(missing_ok=True)
+    stop, started, told = threading.Event(), time.monotonic(), set()
+
+    def states():
+        return [
+            (
+                run,
+                read_json(run / "status.json")
+                or {"label": f"{run.parent.name} {run.name}", "state": "waiting", "share": 0.0, "now": ""},
+            )
+            for run in runs
+        ]
+
+    def table():
+        now = states()
+        share = sum(1.0 if status["state"] in ("done", "failed") else status["share"] for _, status in now) / len(now)
+        elapsed = time.monotonic() - started
+        left = f", {clock(elapsed * (1 - share) / share)} left" if share > 0 else ""
+        made = Table(title=f"{sum(s['state'] == 'done' for _, s in now)} of {len(now)} jobs done{left}", title_justify="left")
+        for name in ("job", "state", "", "now"):
+            made.add_column(name)
+        for _, status in now:
+            if status["state"] != "waiting" or len(now) <= 40:
+                made.add_row(status["label"], status["state"], f"{status['share']:.0%}", status["now"])
+        return made
+
+    def lines():
+        for run, status in states():
+            if status["state"] in ("done", "failed") and run not in told:
+                told.add(run)
+                console.print(f"[{len(told)}/{len(runs)}] {status['label']}: {status['state']} {status['now']}", markup=False)
+
+    def follow():
+        if sys.stderr.isatty():
+            with Live(get_renderable=table, console=console, refresh_per_second=1, transient=True):
+                stop.wait()
+        else:
+            while not stop.wait(poll):
+                lines()
+            lines()
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def clock(seconds):

@@ -2,13 +2,42 @@
 
 import contextlib
 import logging
+import platform
+from importlib import metadata
 from pathlib import Path
 
+from espalier import __version__
 from espalier.errors import InputError
 from espalier.runs import files
 from espalier.runs.identity import identity
 
 log = logging.getLogger(__name__)
+
+
+def versions():
+    """Of espalier, Python and what the results rest on."""
+    packages = ("torch", "pytorch-lightning", "hydra-core", "numpy", "pandas")
+    return {"espalier": __version__, "python": platform.python_version()} | {name: metadata.version(name) for name in packages}
+
+
+def read_result(directory):
+    """The content of result.json in a run's directory if its files are what it says, else None; damage is logged."""
+    path = Path(directory) / "result.json"
+    if not path.exists():
+        return None
+    result = files.read_json(path)
+    if not isinstance(result, dict) or not isinstance(result.get("files"), dict):
+        log.warning("%s is damaged; the run is done again", path)
+        return None
+    for name, expected in result["files"].items():
+        try:
+            right = files.digest(path.parent / name) == expected
+        except InputError:
+            right = False
+        if not right:
+            log.warning("%s is missing or damaged; the run is done again", path.parent / name)
+            return None
+    return result
 
 
 class Run:
@@ -28,27 +57,13 @@ class Run:
         return self.directory / name
 
     def result(self):
-        """The content of result.json if the run is done and its files are what it says, else None; damage is logged."""
-        path = self / "result.json"
-        if not path.exists():
-            return None
-        result = files.read_json(path)
-        if not isinstance(result, dict) or "files" not in result:
-            log.warning("%s is damaged; the run is done again", path)
-            return None
-        for name, expected in result["files"].items():
-            try:
-                right = files.digest(self / name) == expected
-            except InputError:
-                right = False
-            if not right:
-                log.warning("%s is missing or damaged; the run is done again", self / name)
-                return None
-        return result
+        """The content of result.json if the run is done, else None; see `read_result`."""
+        return read_result(self.directory)
 
     def finish(self, result, names):
         """Write result.json: the run is done.  names: the files it vouches for."""
-        files.write_json(self / "result.json", {**result, "files": {name: files.digest(self / name) for name in names}})
+        content = {**result, "versions": versions(), "files": {name: files.digest(self / name) for name in names}}
+        files.write_json(self / "result.json", content)
 
     def start(self):
         """Make the directory and write config.yaml; an older result.json is no longer true."""

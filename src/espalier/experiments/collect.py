@@ -1,0 +1,102 @@
+"""The end of a sweep, or of one run: joined tables, figures over all jobs, report. Reads finished runs only; needs no torch."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from espalier.analysis import figures, report, tables
+from espalier.errors import InputError
+from espalier.experiments import controls
+from espalier.experiments.config import PruneConfig, from_yaml
+from espalier.experiments.plan import prune_run, train_run
+from espalier.runs import files
+from espalier.runs.run import read_result
+
+TABLES = {"prune": ("results.csv", "summary.csv", "curve.csv", "survivors.csv"), "train": ("results.csv",)}
+
+
+def command():
+    """The command line that is running, as one would type it."""
+    return shlex.join([f"python {Path(sys.argv[0]).name}", *sys.argv[1:]]).replace("'python ", "python ").replace(".py'", ".py")
+
+
+def describe(folder, story, experiment, runs):
+    """Write what a sweep is, before it starts: sweep.json, and its runs relative to the pool in runs.csv."""
+    files.write_json(folder / "sweep.json", {"story": story, "experiment": experiment, "command": command()})
+    files.write_rows(folder / "runs.csv", ("run", "overrides"), runs)
+
+
+def pruning(folder, directories, about, unfinished=()):
+    """Tables, figures and report.html in `folder`, from the finished runs in `directories`.  Returns the joined summary."""
+    joined = {}
+    for name in TABLES["prune"]:
+        join(folder, name, directories)
+        joined[name] = tables.read(folder / name)
+    summary, results, survivors = joined["summary.csv"], joined["results.csv"], joined["survivors.csv"]
+    first = read_result(directories[0])
+    if [folder] != list(directories):  # a run has its own figures already
+        figures.pruning(folder / "figures", summary, joined["curve.csv"], results, survivors, first["baselines"])
+    config = from_yaml(directories[0] / "config.yaml", PruneConfig)
+    about = {
+        **about, "safe": config.safe.tolerance, "regain": config.regain.tolerance, "versions": first["versions"],
+        "config": (directories[0] / "config.yaml").read_text(),
+    }  # fmt: skip
+    held = control_rows(directories) if config.controls else None
+    report.write(folder, summary, results, first["baselines"], about, held, unfinished)
+    return summary
+
+
+def join(folder, name, directories):
+    """The rows of one table of all runs, below one header. A single run's table stays where it is."""
+    if [folder] != list(directories):
+        parts = [(directory / name).read_text().split("\n", 1) for directory in directories]
+        files.write_text(folder / name, parts[0][0] + "\n" + "".join(rows for _, rows in parts))
+
+
+def control_rows(directories):
+    """What the controls of these runs reached, by series, seed and percent: a DataFrame."""
+    rows = []
+    for directory in directories:
+        config = from_yaml(directory / "config.yaml", PruneConfig)
+        config.outputs = str(pool_of(directory))
+        key = {"cell": config.cell, "target": config.target.name, "score": config.score, "scope": config.scope.name}
+        longer = prune_run(controls.trained_on(config))
+        reached = tables.judged(tables.read(longer / "summary.csv"), "best").item() if longer.result() else None
+        for percent in config.percent:
+            small = controls.dense(config, percent)
+            result = small and train_run(small).result()
+            dense = result and result["val_accuracy" if result["judge"] == "validation" else "test_accuracy"]
+            rows.append({
+                **key, "seed": config.seed, "percent": percent, "trained_on": reached, "dense": dense or None,
+                "units": small.model.hidden[0] if result else None,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def pool_of(directory):
+    """The root of all runs that a run's directory belongs to."""
+    return directory.parents[2]
+
+
+def again(path):
+    """Collect a sweep's folder, or a run's, anew from what is finished.  Returns (folder, summary, number unfinished)."""
+    folder = Path(path)
+    sweep = files.read_json(folder / "sweep.json")
+    if sweep is None and not (folder / "config.yaml").exists():
+        raise InputError(f"report={path} is no folder of a sweep (outputs/sweeps/...) or of a run")
+    if sweep is None:
+        runs = pd.DataFrame({"run": ["."], "overrides": [""]})
+        sweep, root = {"experiment": None, "command": f"python prune.py report={path}", "story": "prune"}, folder
+    else:
+        runs, root = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False), folder.parents[1]
+    if sweep["story"] != "prune":
+        raise InputError(f"report={path} is a sweep of {sweep['story']}.py; only those of prune.py have a report")
+    states = [(root / run, overrides, read_result(root / run)) for run, overrides in runs.itertuples(index=False)]
+    done = [directory for directory, _, result in states if result]
+    if not done:
+        raise InputError(f"report={path}: none of its {len(states)} runs is finished")
+    unfinished = [(overrides, "not finished") for _, overrides, result in states if not result]
+    about = {"command": sweep["command"], "experiment": sweep["experiment"]}
+    return folder, pruning(folder, done, about, unfinished), len(unfinished)

@@ -1,0 +1,72 @@
+"""What a pruned network must be held against. Each control is a run of a story we have, kept and found again like any other.
+
+trained on: the base, trained on for as many epochs as retraining may take, without a cut (a cut of 0 %, fixed epochs);
+dense: a small dense network of no more recurrent weights than the pruned one keeps, trained like the base.
+"""
+
+import dataclasses
+
+from espalier.experiments.config import Mode, TrainConfig
+from espalier.experiments.plan import prune_run, train_run
+
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
+
+
+def trained_on(config):
+    """The pruning configuration of the first control."""
+    retrain = dataclasses.replace(config.retrain, mode=Mode.fixed)
+    return dataclasses.replace(config, percent=[0], retrain=retrain, curve=False, controls=False)
+
+
+def recurrent_weights(cell, hidden, embedding):
+    """(i2h, h2h) weights of a stack."""
+    inputs = [embedding, *hidden[:-1]]
+    return tuple(GATES[cell] * sum(h * w for h, w in zip(hidden, widths)) for widths in (inputs, hidden))
+
+
+def dense(config, percent):
+    """The training configuration of the small dense network beside a level, or None where not even one unit is left.
+
+    All layers get the same number of units, the largest with which the recurrent weights are no more than those kept.
+    """
+    hidden = config.model.hidden
+    width = config.model.embedding or hidden[0]
+    i2h, h2h = recurrent_weights(config.cell, hidden, width)
+    targeted = {"i2h": i2h, "h2h": h2h, "both": i2h + h2h}[config.target.name]
+    kept = i2h + h2h - round(percent / 100 * targeted)
+    units = 0
+    while sum(recurrent_weights(config.cell, [units + 1] * len(hidden), width)) <= kept:
+        units += 1
+    if units == 0:
+        return None
+    own = {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
+    return TrainConfig(**{**own, "model": dataclasses.replace(config.model, hidden=[units] * len(hidden), embedding=width)})
+
+
+def runs(config):
+    """[(story, configuration, run)] of the controls that a configuration of any story asks for."""
+    if not getattr(config, "controls", False):
+        return []
+    longer = trained_on(config)
+    found = [("prune", longer, prune_run(longer))]
+    if config.base is None:
+        small = [dense(config, percent) for percent in config.percent]
+        found += [("train", one, train_run(one)) for one in small if one]
+    return found
+
+
+def done(config):
+    return all(run.result() for _, _, run in runs(config))
+
+
+def run(config):
+    """Train every control of a pruning job that is not done yet."""
+    from espalier.experiments import prune, train
+    from espalier.runs import progress
+
+    left = [(story, one) for story, one, its in runs(config) if not its.result()]
+    units = sum(one.retrain.max_epochs + 1 if story == "prune" else one.trainer.max_epochs for story, one in left)
+    with progress.current.job(f"{config.cell} {config.target.name}, controls", units):
+        for story, one in left:
+            one = dataclasses.replace(one, force=False)
+            prune.study(one) if story == "prune" else train.train(one)
