@@ -42,6 +42,8 @@ FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
         (["data=reber_csv", "data.train=no.csv", "data.test=no.csv"], "no.csv: cannot be read"),
         (["data.shares.near=0.9"], "sum to 1"),
         (["base=none.pt"], "base=none.pt"),
+        (["+foo=1"], "nothing reads foo"),
+        (["data.train=x.csv", "data.test=x.csv"], "data=reber_csv"),
         (["device=cuda:99"], "use device=cpu"),
         (["device=tpu"], "device must be"),
         (["threads=0"], "threads must be positive"),
@@ -69,7 +71,7 @@ def test_a_csv_of_ones_own_from_strings_to_table(door, tmp_path):
     data = ["data=reber_csv", "data.train=train.csv", "data.test=test.csv"]
     code, out, err = door("prune", *FAST, *data, "data.train_size=null", "data.test_size=null", "percent=[50]", "cell=rnn_relu")
     assert code == 0, err
-    assert "rnn_relu" in out and "safe percent" in out and "RNN-ReLU: " in out and "Tables and figures: " in out
+    assert "rnn_relu" in out and "safe percent" in out and "RNN-ReLU: " in out and "Tables: " in out
 
 
 def test_a_sweep_ends_in_joined_tables_sentences_and_exit_code(door, tmp_path):
@@ -92,11 +94,37 @@ def test_a_sweep_ends_in_joined_tables_sentences_and_exit_code(door, tmp_path):
 
 
 def test_a_failing_job_stops_no_other(door, tmp_path):
-    torch.save({"nothing": 1}, tmp_path / "bad.pt")
-    code, out, _ = door("prune", "-m", *FAST, "cell=gru", "percent=[50]", "base=bad.pt,null")
-    assert code == 1 and "failed: " in out and "bad.pt" in out and "GRU: " in out
+    sweep = ["-m", *FAST, "cell=rnn_relu", "percent=[50]", "optimizer.lr=1e30,1e-3"]
+    code, out, _ = door("prune", *sweep)
+    assert code == 1 and "RNN-ReLU" in out
+    (failure,) = [line for line in out.splitlines() if line.startswith("failed: ")]
+    assert failure.startswith("failed: optimizer.lr=1e30: training diverged in epoch 1") and "lower optimizer.lr" in failure
     (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
-    assert sorted(row["state"] for row in csv.DictReader((folder / "runs.csv").open())) == ["done", "missing"]
+    assert len(list(csv.DictReader((folder / "runs.csv").open()))) == 2
+    assert "training diverged" in (folder / "report.html").read_text()
+    (log,) = [path for path in tmp_path.rglob("train.log") if "diverged" in path.read_text()]
+    assert not (log.parent / "result.json").exists()
+    code, out, _ = door("prune", *sweep)
+    assert code == 1 and "1 of 2 jobs were done before" in out
+
+
+def test_bad_bases_and_data_end_a_sweep_before_its_jobs(door, tmp_path):
+    torch.save({"nothing": 1}, tmp_path / "bad.pt")
+    code, _, err = door("prune", "-m", *FAST, "cell=gru", "percent=[50]", "base=null,bad.pt")
+    assert code == 2 and err.startswith("error: base bad.pt") and not list(tmp_path.rglob("*.log"))
+    code, _, err = door("prune", "-m", *FAST, "data=reber_csv", "data.train=no.csv", "data.test=no.csv", "target=i2h,h2h")
+    assert code == 2 and err.count("\n") == 1 and "no.csv" in err
+
+
+def test_whatever_is_swept_is_told_apart(door, tmp_path):
+    code, out, err = door("prune", "-m", *FAST, "cell=gru", "percent=50,90", "seed=0,1", "data.batch_size=16,8")
+    assert code == 0, err
+    (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    summary = list(csv.DictReader((folder / "summary.csv").open()))
+    assert {row["variant"] for row in summary} == {"data.batch_size=16", "data.batch_size=8"} and len(summary) == 8
+    results = list(csv.DictReader((folder / "results.csv").open()))
+    assert sum(row["percent"] == "0" for row in results) == 4  # one base per seed and batch size, not one per level
+    assert "data.batch_size=16" in out
 
 
 def test_train_alone(door, tmp_path):

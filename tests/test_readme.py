@@ -39,7 +39,7 @@ def test_command(door, tmp_path, command):
         tiny = [*tiny, "percent=[50]"]
     code, out, err = door(script.removesuffix(".py"), *arguments, "logger=none", *tiny)
     assert code == 0, err
-    assert "Tables and figures" in out
+    assert "Tables: " in out
 
 
 def test_python_blocks(monkeypatch, tmp_path):

@@ -27,7 +27,7 @@ def conf():
 
 
 def job(composed):
-    """One job of the story that hydra.job.name names. Alone, bad input and a full disk end it with one line."""
+    """One job of the story that hydra.job.name names."""
     from espalier.experiments import stories
 
     settings = HydraConfig.get()
@@ -37,10 +37,15 @@ def job(composed):
     try:
         stories.refuse_forgotten_sweep(settings)
         return stories.run_job(settings.job.name, composed, sweeping=False)
-    except (InputError, OSError) as error:
-        where = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        sys.stderr.write(f"error: {where}\n")
-        raise SystemExit(2) from None
+    except (InputError, OSError) as error:  # here, because Hydra adds lines to what leaves a job
+        give_up(error)
+
+
+def give_up(error):
+    """End with one line that says why."""
+    line = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    sys.stderr.write(f"error: {line}\n")
+    raise SystemExit(2) from None
 
 
 def one_line(error):
@@ -54,7 +59,7 @@ def one_line(error):
 
 
 def door(name):
-    """The command line of one story: what Hydra finds wrong with the overrides ends in one line and exit code 2."""
+    """The command line of one story: bad input and a full disk end in one line and exit code 2."""
     run = hydra.main(version_base="1.3", config_path=conf(), config_name=name)(job)
 
     def main():
@@ -62,8 +67,9 @@ def door(name):
         try:
             run()
         except (HydraException, OmegaConfBaseException) as error:
-            sys.stderr.write(f"error: {one_line(error)}\n")
-            raise SystemExit(2) from None
+            give_up(InputError(one_line(error)))
+        except (InputError, OSError) as error:  # of a sweep, before its jobs start
+            give_up(error)
         except KeyboardInterrupt:
             sys.stderr.write("interrupted: the same command goes on from the last finished epoch\n")
             raise SystemExit(130) from None

@@ -14,7 +14,7 @@ _OTHER = {"embedding.weight": "embedding.weight", "out.weight": "head.weight", "
 
 def is_published(state_dict):
     """Whether the keys are those of the study of pruned recurrent networks."""
-    return any(_RECURRENT.fullmatch(key) for key in state_dict)
+    return any(isinstance(key, str) and _RECURRENT.fullmatch(key) for key in state_dict)
 
 
 def translate(state_dict):
@@ -25,6 +25,7 @@ def translate(state_dict):
     Raises: InputError naming the keys that do not belong.
     """
     result, masks, unknown = {}, {}, []
+    _refuse_oddities(state_dict)
     for key, value in state_dict.items():
         if key in _OTHER:
             result[_OTHER[key]] = value
@@ -37,8 +38,9 @@ def translate(state_dict):
     if unknown:
         raise InputError(f"not a published sequence classifier: unknown keys {', '.join(map(str, unknown))}")
     for name, mask in masks.items():
-        if name in result:
-            result[name] = result[name] * mask
+        if name not in result or result[name].shape != mask.shape:
+            raise InputError(f"the mask of {name} has no weight of its shape {tuple(mask.shape)} beside it")
+        result[name] = result[name] * mask
     return result
 
 
@@ -57,6 +59,7 @@ def build(state_dict, cell, readout="last_token"):
 
     Raises: InputError if keys are missing, sizes do not fit together or the weights are those of another cell.
     """
+    _refuse_oddities(state_dict)
     layers = sorted(int(key.split(".")[2]) for key in state_dict if re.fullmatch(r"recurrent\.layers\.\d+\.weight_hh_l0", key))
     needed = ["embedding.weight", "head.weight", "head.bias"]
     needed += [f"recurrent.layers.{l}.{part}_l0" for l in layers for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
@@ -88,6 +91,17 @@ def build(state_dict, cell, readout="last_token"):
             raise InputError(f"{name} holds values that are not finite")
     model.load_state_dict(state_dict)
     return model
+
+
+def _refuse_oddities(state_dict):
+    for key, value in state_dict.items():
+        if not isinstance(key, str):
+            raise InputError(f"not a state dict: the key {key!r} is no name")
+        if not isinstance(value, torch.Tensor):
+            raise InputError(f"not a state dict: {key} is no tensor")
+        mask = ".mask_" in key
+        if value.layout != torch.strided or not (value.is_floating_point() or mask):
+            raise InputError(f"{key} is {value.layout}, {value.dtype}; it must be a dense tensor of floating point numbers")
 
 
 def _matrix(state_dict, key):

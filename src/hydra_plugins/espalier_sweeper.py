@@ -4,6 +4,7 @@ It stands in the package `hydra_plugins`, because Hydra finds and instantiates p
 """
 
 import contextlib
+import copy
 import hashlib
 import logging
 import sys
@@ -14,9 +15,11 @@ from typing import Any, Dict, List, Optional
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from espalier.errors import InputError
 
@@ -49,22 +52,20 @@ class Sweeper(BasicSweeper):
 
     def setup(self, *, hydra_context, task_function, config):
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+        self.composed, self.groups = {}, {}
 
     def sweep(self, arguments):
         from espalier.experiments import collect, controls, stories
 
         story = self.config.hydra.job.name
-        try:
-            jobs = self.plan(arguments, story)
-        except InputError as error:
-            sys.stderr.write(f"error: {error}\n")
-            raise SystemExit(2) from None
+        jobs = self.plan(arguments, story)
         experiment = self.config.hydra.runtime.choices.get("experiment")
         sweep = Sweep(self.folder(story, jobs, experiment), jobs, experiment)
         pool = Path(jobs[0].config.outputs)
         runs = [{"run": job.run.directory.relative_to(pool), "overrides": " ".join(job.overrides)} for job in jobs]
         collect.describe(sweep.directory, story, experiment, runs)
         todo = base_first([job for job in jobs if job.config.force or not (job.run.result() and controls.done(job.config))])
+        stories.check(todo)
         returns = self.launch(sweep, todo)
         stories.finish_sweep(story, sweep, len(jobs) - len(todo))
         if sweep.failures:
@@ -81,14 +82,39 @@ class Sweeper(BasicSweeper):
         (batch,) = self.split_arguments(overrides, None)
         jobs = {}
         for chosen in batch:
-            composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(chosen))
-            with open_dict(composed):
-                del composed["hydra"]
-            config = to_config(composed)
+            config = to_config(self.compose(chosen, parser))
             run = RUNS[story](config)
             base = base_run(config) if story == "prune" else None
             jobs.setdefault(run.directory, Job(list(chosen), config, run, base))
         return list(jobs.values())
+
+    def compose(self, chosen, parser):
+        """The configuration of one job. Composed once for all jobs that choose the same members of groups: the values that
+        they set besides are put in afterwards, in their order, which is what Hydra does, at a tenth of the time.
+        """
+        loader = self.hydra_context.config_loader
+        values, others = [], []
+        for text, override in zip(chosen, parser.parse_overrides(list(chosen))):
+            simple = override.type == OverrideType.CHANGE and override.package is None
+            if simple and override.key_or_group not in self.groups:
+                self.groups[override.key_or_group] = bool(loader.get_group_options(override.key_or_group))
+            if simple and not self.groups[override.key_or_group] and not override.key_or_group.startswith("hydra."):
+                values.append(override)
+            else:
+                others.append(text)
+        key = tuple(others)
+        if key not in self.composed:
+            composed = loader.load_sweep_config(self.config, others)
+            with open_dict(composed):
+                del composed["hydra"]
+            self.composed[key] = composed
+        config = copy.deepcopy(self.composed[key])
+        for override in values:
+            try:
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            except OmegaConfBaseException as error:
+                raise InputError(f"{override.input_line}: {str(error).splitlines()[0]}") from None
+        return config
 
     def folder(self, story, jobs, experiment):
         """`outputs/sweeps/<story>-<experiment>-<hash of its runs>`."""

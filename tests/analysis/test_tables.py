@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from espalier.analysis import figures, tables
+from espalier.analysis import figures, tables, thesis
 
 
 def summary(drops, cell="lstm", target="both", seed=0, epochs=1, judge="validation", score="magnitude"):
@@ -18,7 +18,7 @@ def summary(drops, cell="lstm", target="both", seed=0, epochs=1, judge="validati
             "judge": judge, **row, "regain_epoch": math.nan if regain is None else regain, "regain_step": math.nan,
             "censored": int(regain is None), "epochs": 0 if regain == 0 else epochs,
         })  # fmt: skip
-    return pd.DataFrame(rows)
+    return tables.as_series(rows)
 
 
 DROPS = {10: (0.0, 0), 20: (0.005, 0), 30: (0.02, 1), 40: (0.01, 0), 90: (0.5, 2), 100: (0.5, None)}
@@ -37,28 +37,18 @@ def test_a_drop_of_exactly_the_tolerance_is_safe():
     assert tables.safe_percents(summary({10: (1.0 - 0.99, 0)}), 0.01)["safe"].item() == 10
 
 
-#: Accuracy right after the cut in the study's tables, 10 to 100 percent, and the safe percents of its section 7.2.
-STUDY = {
-    ("rnn_tanh", "both"): (0.9373, [0.9373] * 6 + [0.9330, 0.9192, 0.6558, 0.4942], 80),
-    ("rnn_relu", "both"): (1.0, [1.0] * 4 + [0.9976, 0.9930, 0.9858, 0.5486, 0.5030, 0.5058], 70),
-    ("gru", "both"): (1.0, [1.0] * 5 + [0.9998, 0.9978, 0.9936, 0.5512, 0.5058], 80),
-    ("lstm", "both"): (1.0, [1.0] * 6 + [0.8029, 0.6678, 0.4949, 0.5058], 60),
-    ("rnn_tanh", "i2h"): (0.9373, [0.9373] * 5 + [0.9366, 0.9309, 0.8139, 0.4942, 0.4942], 70),
-    ("rnn_relu", "i2h"): (1.0, [1.0] * 7 + [0.9498, 0.9046, 0.5058], 70),
-    ("gru", "i2h"): (1.0, [1.0] * 6 + [0.9995, 0.9968, 0.8760, 0.5058], 80),
-    ("lstm", "i2h"): (1.0, [1.0] * 6 + [0.9922, 0.9456, 0.6213, 0.5058], 70),
-    ("rnn_tanh", "h2h"): (0.9373, [0.9373] * 6 + [0.9264, 0.9373, 0.7203, 0.4942], 80),
-    ("rnn_relu", "h2h"): (1.0, [1.0] * 5 + [0.9966, 0.9907, 0.6486, 0.4635, 0.5058], 70),
-    ("gru", "h2h"): (1.0, [1.0] * 2 + [0.9998] * 3 + [0.9976, 0.9928, 0.9562, 0.9507, 0.5733], 90),
-    ("lstm", "h2h"): (1.0, [1.0] * 7 + [0.9990, 0.9526, 0.5208], 90),
-}
-
-
-@pytest.mark.parametrize("cell, target", list(STUDY))
+@pytest.mark.parametrize("cell, target", list(thesis.SAFE))
 def test_the_published_tolerance_gives_the_studys_safe_percents(cell, target):
-    base, cuts, safe = STUDY[cell, target]
-    rows = summary({10 * (k + 1): (base - cut, 1) for k, cut in enumerate(cuts)}, cell, target, judge="test")
-    assert tables.safe_percents(rows, 0.05)["safe"].item() == safe
+    own = thesis.published().loc[cell, target]
+    assert list(own.index) == list(range(10, 101, 10))
+    rows = summary({p: (row["base"] - row["cut"], 1) for p, row in own.iterrows()}, cell, target, judge="test")
+    assert tables.safe_percents(rows, 0.05)["safe"].item() == thesis.SAFE[cell, target]
+
+
+def test_the_studys_numbers():
+    table = thesis.published()
+    assert table.loc[("gru", "h2h", 100), ["cut", "epoch_1", "epoch_10", "regain"]].tolist() == [0.5733, 0.9739, 1.0, 2]
+    assert table.loc[("lstm", "both", 70), "cut"] == 0.8029 and table.loc[("lstm", "both", 50), "regain"] == 0
 
 
 def test_overview_and_sentences_by_hand():

@@ -48,6 +48,11 @@ def test_batches_cut_the_padding():
     assert [index.tolist() for index in by_length(strings.lengths, 2)] == [[0, 2], [1]]
 
 
+def test_ngrams_longer_than_the_strings_say_nothing():
+    strings = encode(["AB", "BA"], [1, 0])
+    assert ngram(3)(strings, strings) == 0.5
+
+
 def test_baselines_by_hand():
     train = encode(["AB", "BA", "AAB", "BBB"], [1, 0, 1, 0])
     test = encode(["AB", "ABB", "BAAB", "AAAB"], [1, 0, 0, 1])

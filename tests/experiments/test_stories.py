@@ -115,9 +115,9 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("moment", [1, 2, 3, 4, 5, 6, 7])
-def test_killed_and_repeated_equals_uninterrupted(tmp_path, monkeypatch, moment):
-    fixed = dict(retrain=Retrain(max_epochs=2, mode=prune_mode("fixed")), logger=Logger(tensorboard=False))
+@pytest.mark.parametrize("moment, mode", [(k, "fixed") for k in range(1, 8)] + [(3, "until_regained"), (4, "until_regained")])
+def test_killed_and_repeated_equals_uninterrupted(tmp_path, monkeypatch, moment, mode):
+    fixed = dict(retrain=Retrain(max_epochs=2, mode=prune_mode(mode)), logger=Logger(tensorboard=False))
     whole = finished(tiny_config(tmp_path / "whole", **fixed))
     settings = tiny_config(tmp_path / "killed", **fixed)
     calls = []
@@ -195,7 +195,7 @@ def thesis(tmp_path_factory):
     def settings(outputs, **changes):
         made = tiny_config(outputs, **changes)
         made.data.validation_fraction, made.data.batching = 0.0, type(made.data.batching).random
-        made.model = Model(hidden=[6, 5], readout=Readout.last_step, init=type(made.model.init).uniform)
+        made.model = Model(readout=Readout.last_step, init=type(made.model.init).uniform)
         made.rule, made.base_weights = Rule.percentile, Weights.last
         return made
 
@@ -269,6 +269,10 @@ def test_base_files_of_every_kind(config, tmp_path):
         (lambda s: s.update({"extra": torch.zeros(1)}), "unknown extra"),
         (lambda s: s.clear(), "not a state dict"),
         (lambda s: s["head.bias"].fill_(torch.nan), "not finite"),
+        (lambda s: s.update({0: torch.zeros(1)}), "key 0 is no name"),
+        (lambda s: s.update({"head.bias": torch.zeros(2, dtype=torch.complex64)}), "floating point"),
+        (lambda s: s.update({"head.bias": torch.zeros(2).to_sparse()}), "dense tensor"),
+        (lambda s: s.update({"head.bias": "text"}), "is no tensor"),
     ],
 )
 def test_bases_that_do_not_fit_are_told(config, tmp_path, change, told):
@@ -282,8 +286,50 @@ def test_bases_that_do_not_fit_are_told(config, tmp_path, change, told):
     assert prune_run(settings).result() is None
 
 
+def test_a_mask_without_its_weight_is_told(config, tmp_path):
+    state = LoopClassifier("lstm", (6, 5)).state_dict()
+    state["recurrent.recurrent_layers.0.mask_i2h"] = torch.ones(2, 2)
+    torch.save(state, tmp_path / "base.pt")
+    with pytest.raises(InputError, match="mask of recurrent"):
+        prune.job(config(base=str(tmp_path / "base.pt")))
+
+
+def test_a_base_of_other_sizes_than_asked_is_told(config, tmp_path):
+    torch.save(SequenceClassifier("lstm", (4, 4)).state_dict(), tmp_path / "base.pt")
+    with pytest.raises(InputError, match=r"has hidden=\[4, 4\].*hidden=\[6, 5\]"):
+        prune.job(config(base=str(tmp_path / "base.pt")))
+
+
+def test_close_levels_and_zero_are_kept_apart(config):
+    run = finished(config(percent=[0, 99.99999, 100], retrain=Retrain(max_epochs=0)))
+    rows = tables.read(run / "results.csv")
+    assert rows["percent"].tolist() == [0, 99.99999, 100]
+    assert tables.read(run / "summary.csv")["percent"].tolist() == [0, 99.99999, 100]
+
+
+def test_a_base_redone_in_between_is_not_mixed_with_old_levels(config, tmp_path):
+    torch.manual_seed(0)
+    for k in (1, 2):
+        torch.save(SequenceClassifier("lstm", (6, 5)).state_dict(), tmp_path / f"{k}.pt")
+    run = finished(config(base=str(tmp_path / "1.pt"), percent=50))
+    known = json.loads((run / "levels" / "50.json").read_text())
+    other = finished(config(base=str(tmp_path / "2.pt"), percent=50))
+    (other / "levels" / "50.json").write_text(json.dumps(known))
+    (other / "result.json").unlink()
+    again = finished(config(base=str(tmp_path / "2.pt"), percent=50))
+    assert json.loads((again / "levels" / "50.json").read_text())["rows"][0]["val_loss"] != known["rows"][0]["val_loss"]
+
+
+def test_force_leaves_no_second_record(config):
+    settings = config(percent=50, retrain=Retrain(max_epochs=1, mode=prune_mode("fixed")))
+    finished(settings)
+    settings.force = True
+    run = finished(settings)
+    assert len(list((run / "tensorboard").rglob("events*"))) == 1
+
+
 def test_a_base_of_another_cell_or_reading_is_told(config, tmp_path):
-    about = {"cell": "rnn_relu", "state_dict": SequenceClassifier("rnn_relu", (4,)).state_dict()}
+    about = {"cell": "rnn_relu", "state_dict": SequenceClassifier("rnn_relu", (6, 5)).state_dict()}
     torch.save(about, tmp_path / "base.pt")
     with pytest.raises(InputError, match="holds cell rnn_relu, asked for cell=rnn_tanh"):
         prune.job(config(base=str(tmp_path / "base.pt"), cell="rnn_tanh"))

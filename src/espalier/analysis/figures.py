@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from espalier.analysis.tables import NAMES, ORDER, SERIES, judged
+from espalier.analysis.tables import NAMES, SERIES, as_series, judged, of_series, order, varied
 from espalier.runs import files
 
 GATES = {1: [""], 3: ["r", "z", "n"], 4: ["i", "f", "g", "o"]}
@@ -61,8 +61,8 @@ def band(axis, x, groups, **line):
         axis.fill_between(x, low, high, color=drawn.get_color(), alpha=0.18, linewidth=0)
 
 
-def baseline_lines(axis, baselines):
-    """A thin line per trivial rule, named at the right edge."""
+def baseline_lines(axis, baselines, on_test=False):
+    """A thin line per trivial rule, named at the right edge; on_test: say that they were measured on test."""
     for accuracy in baselines.values():
         axis.axhline(accuracy, color="grey", linewidth=0.7, linestyle=":")
     # Rules of nearly the same accuracy share one name.
@@ -71,8 +71,9 @@ def baseline_lines(axis, baselines):
         key = next((other for other in near if abs(other - accuracy) < 0.03), accuracy)
         near.setdefault(key, []).append(name)
     for accuracy, names in near.items():
+        name = ", ".join(names) + (" (test)" if on_test else "")
         axis.annotate(
-            ", ".join(names), (1, accuracy), xycoords=("axes fraction", "data"), fontsize=6.5, color="grey",
+            name, (1, accuracy), xycoords=("axes fraction", "data"), fontsize=6.5, color="grey",
             ha="right", va="bottom", xytext=(-2, 1), textcoords="offset points",
         )  # fmt: skip
 
@@ -115,25 +116,21 @@ def training(folder, rows, cell, baselines):
 
 
 def series(frame):
-    """(cell, target, score, scope) of the frame, in a fixed order."""
+    """The series of the frame, in a fixed order."""
     keys = list(dict.fromkeys(map(tuple, frame[SERIES].itertuples(index=False))))
-    return sorted(keys, key=lambda key: [ORDER.get(key[0], 9), key[0], ORDER.get(key[1], 9), *key[1:]])
-
-
-def members(frame, key):
-    return frame[(frame[SERIES] == pd.Series(dict(zip(SERIES, key)))).all(axis=1)]
+    return sorted(keys, key=order)
 
 
 def titled(key, keys, first=0):
-    """What tells this series from the others: the cell and the target, score and scope only where they differ."""
-    told = [NAMES.get(key[0], key[0]), key[1], *(key[k] for k in (2, 3) if len({other[k] for other in keys}) > 1)]
+    """What tells this series from the others: the cell and the target, the rest only where it differs."""
+    told = [NAMES.get(key[0], key[0]), key[1], *(key[k] for k in varied(keys))]
     return ", ".join(told[first:])
 
 
 def pruning(folder, summaries, curve, rows, survivors, baselines):
     """The three figures of pruning: `accuracy`, `regain`, `survivors`."""
-    summaries, rows, survivors = pd.DataFrame(summaries), pd.DataFrame(rows), pd.DataFrame(survivors)
-    accuracy(folder, summaries, pd.DataFrame(curve), baselines)
+    summaries, rows, survivors, curve = map(as_series, (summaries, rows, survivors, curve))
+    accuracy(folder, summaries, curve, baselines)
     regain(folder, summaries, rows)
     survivor_maps(folder, survivors)
 
@@ -149,10 +146,10 @@ def accuracy(folder, summaries, curve, baselines):
     for axis, cell in zip(axes, cells):
         for key in (key for key in keys if key[0] == cell):
             colour = COLOURS.get(key[1])
-            points = members(summaries, key)
+            points = of_series(summaries, key)
             points = points.assign(cut=judged(points, "cut"), best=judged(points, "best"))
             line = dict(color=colour, linewidth=1.3, linestyle=styles[key[2:]], label=titled(key, keys, 1))
-            if len(curve) and len(own := members(curve, key)):
+            if len(curve) and len(own := of_series(curve, key)):
                 band(axis, *_repeated(own, "percent", "accuracy"), **line)
             else:
                 band(axis, *_repeated(points, "percent", "cut"), marker=".", **line)
@@ -171,7 +168,7 @@ def accuracy(folder, summaries, curve, baselines):
             xytext=(2, 1),
             textcoords="offset points",
         )
-        baseline_lines(axis, baselines)
+        baseline_lines(axis, baselines, on_test=True)
         axis.set(title=NAMES.get(cell, cell), xlabel="percent removed", ylabel="accuracy", xlim=(0, 100), ylim=(None, 1.03))
         axis.legend(loc="lower left", fontsize=7)
     split = "validation" if (summaries["judge"] == "validation").all() else "test"
@@ -194,11 +191,11 @@ def regain(folder, summaries, rows):
     column = "val_accuracy" if (summaries["judge"] == "validation").all() else "test_accuracy"
     colours = plt.get_cmap("viridis_r")
     for axis, key in zip(axes, keys):
-        points = members(summaries, key)
+        points = of_series(summaries, key)
         base = judged(points, "base").mean()
         costly = sorted(set(points.loc[points["regain_epoch"] != 0, "percent"]))
         for percent in costly:
-            own = members(rows, key)
+            own = of_series(rows, key)
             own = own[own["percent"] == percent]
             colour = colours(0.15 + 0.85 * percent / 100)
             band(axis, *_repeated(own, "epoch", column), label=f"{percent:g} %", marker=".", color=colour, linewidth=1.2)
@@ -221,11 +218,11 @@ def regain(folder, summaries, rows):
 def survivor_maps(folder, survivors):
     """Share of weights left in every layer, kind and gate, by level: a heat map per series (mean over seeds)."""
     keys = series(survivors)
-    heights = [members(survivors, key)[["layer", "kind", "gate"]].drop_duplicates().shape[0] for key in keys]
+    heights = [of_series(survivors, key)[["layer", "kind", "gate"]].drop_duplicates().shape[0] for key in keys]
     figure, axes = grid(len(keys), 4.4, 0.9 + 0.17 * max(heights))
     image = None
     for axis, key in zip(axes, keys):
-        own = members(survivors, key)
+        own = of_series(survivors, key)
         share = own.assign(share=own["kept"] / own["total"])
         table = share.pivot_table(index=["layer", "kind", "gate"], columns="percent", values="share", sort=True)
         image = axis.imshow(table.to_numpy(), aspect="auto", vmin=0, vmax=1, cmap="magma")

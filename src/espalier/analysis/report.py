@@ -108,19 +108,30 @@ def _head(summary, about):
 
 def _answers(summary, about, published):
     tolerance = about["safe"]
-    sentences = "".join(f"<p class='lead'>{_text(line)}</p>" for line in tables.sentences(summary, tolerance))
+    lines = tables.sentences(summary, tolerance, about["floor"])
+    sentences = "".join(f"<p class='lead'>{_text(line)}</p>" for line in lines)
     rows = []
     for row in tables.overview(summary, tolerance):
         spread = f" ({row['low']:g} to {row['high']:g})" if row["seeds"] > 1 else ""
         extra = [f"{thesis.SAFE[row['cell'], row['target']]} %"] if published is not None else []
         rows.append([
-            _text(tables.NAMES.get(row["cell"], row["cell"])), row["target"], row["score"], row["scope"], row["seeds"],
+            _text(tables.NAMES.get(row["cell"], row["cell"])), row["target"], row["score"], row["scope"],
+            _text(row["variant"]), row["seeds"],
             f"{row['safe']:g} %{spread}", *extra, _text(row["regain"]),
         ])  # fmt: skip
-    columns = ["cell", "target", "score", "scope", "n", "safe percent", *(["published"] if published is not None else [])]
+    columns = [
+        "cell",
+        "target",
+        "score",
+        "scope",
+        "variant",
+        "n",
+        "safe percent",
+        *(["published"] if published is not None else []),
+    ]
     return (
         "<h2>How far can one prune, and how soon is it regained?</h2>" + sentences
-        + table([*columns, "epochs to regain"], rows, 4)
+        + table([*columns, "epochs to regain"], rows, 5)
         + f"<p class='soft'>Safe percent: the largest level such that every level up to it loses at most {tolerance:g} right "
         f"after the cut (median over seeds, lowest to highest). Regained: back to the base less {about['regain']:g}; a level "
         "that is not regained within the epochs given is told as such, not as the last epoch.</p>"
@@ -133,7 +144,7 @@ def _costs(summary):
     levels = sorted(frame["percent"].unique())
     rows = []
     for key in figures.series(frame):
-        own = figures.members(frame, key)
+        own = tables.of_series(frame, key)
         row = [_text(figures.titled(key, figures.series(frame))), number(own.groupby("seed")["base"].first())]
         for percent in levels:
             values = own[own["percent"] == percent]
@@ -185,7 +196,7 @@ def _levels(summary, results, controls, published):
     rows = []
     keys = figures.series(frame)
     for key in keys:
-        for percent, own in figures.members(frame, key).groupby("percent"):
+        for percent, own in tables.of_series(frame, key).groupby("percent"):
             seeds, lost = len(own), int(own["censored"].sum())
             kept, total = own["kept"].iloc[0], own["total"].iloc[0]
             row = [
@@ -196,7 +207,7 @@ def _levels(summary, results, controls, published):
                 "" if lost == seeds else f"{own['regain_step'].median():g}", f"{lost} of {seeds}" if lost else "",
             ]  # fmt: skip
             if controls is not None:
-                held = figures.members(controls, key)
+                held = tables.of_series(controls, key)
                 held = held[held["percent"] == percent]
                 units = held["units"].dropna()
                 row += [number(held["trained_on"]), number(held["dense"]), f"{units.iloc[0]:g}" if len(units) else ""]
@@ -208,7 +219,7 @@ def _levels(summary, results, controls, published):
 
 def _published(published, key, percent, results):
     cell, target = key[:2]
-    own = figures.members(results, key)
+    own = tables.of_series(results, key)
     own = own[own["percent"] == percent]
     last = own[own["epoch"] == own["epoch"].max()]["test_accuracy"] if own["epoch"].max() else []
     if (cell, target, percent) not in published.index:

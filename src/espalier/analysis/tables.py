@@ -1,11 +1,12 @@
 """Tables and sentences: what the rows of one job, or of all jobs of a sweep, say."""
 
 import itertools
+import math
 
 import pandas as pd
 
-#: What makes one series of levels; the seeds of a series are its repetitions.
-SERIES = ["cell", "target", "score", "scope"]
+#: What makes one series of levels; its seeds are its repetitions. variant: whatever else a sweep varies, in words.
+SERIES = ["cell", "target", "score", "scope", "variant"]
 NAMES = {"rnn_tanh": "RNN-tanh", "rnn_relu": "RNN-ReLU", "gru": "GRU", "lstm": "LSTM"}
 KINDS = {"i2h": "i2h", "h2h": "h2h", "both": "both kinds"}
 ORDER = {name: k for k, name in enumerate(("rnn_tanh", "rnn_relu", "gru", "lstm", "i2h", "h2h", "both"))}
@@ -42,31 +43,46 @@ def regains(rows):
     """
     told = []
     for percent, seeds in rows.groupby("percent"):
-        epochs = None if seeds["censored"].mean() > 0.5 else seeds["regain_epoch"].median()
+        # A seed that never regained counts as later than all others; of two in the middle the later one is told.
+        epochs = sorted(seeds["regain_epoch"].fillna(math.inf))[len(seeds) // 2]
         if epochs == 0:
             continue
         if not seeds["epochs"].any():
             return "not retrained"
-        told.append((percent, epochs))
+        told.append((percent, None if math.isinf(epochs) else epochs))
     return told
 
 
 def overview(summary, tolerance):
-    """One row per series: cell, target, score, scope, seeds, safe percent (median, lowest and highest), regain in words."""
+    """One row per series: its words, seeds, safe percent (median over seeds, of two in the middle the lower; lowest;
+    highest), accuracy of the base (mean), and what regain costs, in words.
+    """
     safe = safe_percents(summary, tolerance)
     table = []
     for keys, rows in summary.groupby(SERIES, sort=False):
-        own = safe[(safe[SERIES] == pd.Series(keys, index=SERIES)).all(axis=1)]["safe"]
+        own = sorted(of_series(safe, keys)["safe"])
         costs = regains(rows)
-        if isinstance(costs, list):
-            words = ", ".join(_runs(costs)) or "nothing to regain"
-        else:
-            words = costs
         table.append({
-            **dict(zip(SERIES, keys)), "seeds": len(own), "safe": own.median(), "low": own.min(), "high": own.max(),
-            "regain": words,
+            **dict(zip(SERIES, keys)), "seeds": len(own), "safe": own[(len(own) - 1) // 2], "low": own[0], "high": own[-1],
+            "base": judged(rows, "base").mean(),
+            "regain": costs if isinstance(costs, str) else ", ".join(_runs(costs)) or "nothing to regain",
         })  # fmt: skip
-    return sorted(table, key=lambda row: [ORDER.get(row["cell"], 9), ORDER.get(row["target"], 9), row["score"], row["scope"]])
+    return sorted(table, key=lambda row: order([row[key] for key in SERIES]))
+
+
+def order(key):
+    """Sorts series: cells and targets as listed in `ORDER`, the rest by name."""
+    return [ORDER.get(key[0], 99), key[0], ORDER.get(key[1], 99), *key[1:]]
+
+
+def of_series(frame, key):
+    """The rows of one series: `key` holds a value for each of `SERIES`."""
+    return frame[(frame[SERIES] == pd.Series(list(key), index=SERIES)).all(axis=1)]
+
+
+def varied(keys):
+    """Positions in `SERIES` beyond cell and target at which these series differ."""
+    return [k for k in range(2, len(SERIES)) if len({key[k] for key in keys}) > 1]
 
 
 def _runs(costs):
@@ -79,21 +95,26 @@ def _runs(costs):
     return told
 
 
-def sentences(summary, tolerance):
-    """One plain sentence per cell (and score and scope, where a sweep has several)."""
+def sentences(summary, tolerance, floor=0.0):
+    """One plain sentence per cell (and score, scope or variant, where a sweep has several).
+
+    floor: accuracy of the constant rule; of a base that is no better there is nothing to say.
+    """
     table = overview(summary, tolerance)
-    varied = [key for key in ("score", "scope") if len({row[key] for row in table}) > 1]
+    more = [SERIES[k] for k in varied([[row[key] for key in SERIES] for row in table])]
     told = []
-    for head in dict.fromkeys((row["cell"], *(row[key] for key in varied)) for row in table):
-        rows = [row for row in table if (row["cell"], *(row[key] for key in varied)) == head]
-        parts = [_part(row, summary) for row in rows]
+    for head in dict.fromkeys((row["cell"], *(row[key] for key in more)) for row in table):
+        rows = [row for row in table if (row["cell"], *(row[key] for key in more)) == head]
         name = NAMES.get(head[0], head[0]) + "".join(f", {value}" for value in head[1:])
-        told.append(f"{name}: {'; '.join(parts)}.")
+        if all(row["base"] <= floor + 0.01 for row in rows):
+            told.append(f"{name}: its base, at {rows[0]['base']:.4f}, has learned nothing that pruning could cost.")
+        else:
+            told.append(f"{name}: {'; '.join(_part(row, summary) for row in rows)}.")
     return told
 
 
 def _part(row, summary):
-    rows = summary[(summary[SERIES] == pd.Series({key: row[key] for key in SERIES})).all(axis=1)]
+    rows = of_series(summary, [row[key] for key in SERIES])
     kind, safe = KINDS.get(row["target"], row["target"]), row["safe"]
     part = f"{safe:g} % of {kind} is free" if safe else f"no level of {kind} is free"
     costs = regains(rows)
@@ -115,25 +136,28 @@ def plural(epochs):
 
 def read(path):
     """A CSV of ours as a DataFrame: numbers as numbers, empty fields as NaN, words (`NA` too) as they are."""
-    words = [*SERIES, "judge", "layer", "kind"]
-    frame = pd.read_csv(
-        path, keep_default_na=False, na_values=[""], float_precision="round_trip", dtype={w: str for w in words}
-    )
-    return frame
+    words = dict.fromkeys([*SERIES, "judge", "layer", "kind"], str)
+    return as_series(pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip", dtype=words))
 
 
-def print_overview(summary, tolerance, console):
-    """The table and the sentences on the terminal."""
+def as_series(rows):
+    """Rows of one of our tables as a DataFrame with the column `variant`, which only joined tables have."""
+    frame = pd.DataFrame(rows)
+    return frame.assign(variant=frame["variant"].fillna("") if "variant" in frame else "")
+
+
+def print_overview(summary, tolerance, console, floor=0.0):
+    """The table and the sentences on the terminal. floor: as for `sentences`."""
     from rich.table import Table
 
     table = Table(title=f"Safe percent (within {tolerance:g} of the base right after the cut) and epochs to regain")
     rows = overview(summary, tolerance)
-    varied = [key for key in ("score", "scope") if len({row[key] for row in rows}) > 1]
-    for name in ("cell", "target", *varied, "safe percent", "regain"):
+    more = [SERIES[k] for k in varied([[row[key] for key in SERIES] for row in rows])]
+    for name in ("cell", "target", *more, "safe percent", "regain"):
         table.add_column(name, justify="right" if name == "safe percent" else "left")
     for row in rows:
         spread = f" ({row['low']:g} to {row['high']:g}, {row['seeds']} seeds)" if row["seeds"] > 1 else ""
-        table.add_row(row["cell"], row["target"], *(row[key] for key in varied), f"{row['safe']:g} %{spread}", row["regain"])
+        table.add_row(row["cell"], row["target"], *(row[key] for key in more), f"{row['safe']:g} %{spread}", row["regain"])
     console.print(table)
-    for sentence in sentences(summary, tolerance):
-        console.print(sentence)
+    for sentence in sentences(summary, tolerance, floor):
+        console.print(sentence, markup=False)

@@ -36,7 +36,8 @@ def ngram(n):
 
 def _grams(strings, n):
     """Every run of n letters as one number `(N, T-n+1)`, and which of them end inside their string."""
-    windows = strings.tokens.long().unfold(1, n, 1)
+    short = max(n - strings.tokens.shape[1], 0)
+    windows = torch.nn.functional.pad(strings.tokens.long(), (0, short)).unfold(1, n, 1)
     weights = 256 ** torch.arange(n)
     ends = torch.arange(windows.shape[1])[None] + n
     return (windows * weights).sum(-1), ends <= strings.lengths[:, None]

@@ -106,14 +106,13 @@ def _label(label, path, line):
 
 
 def split_train(train, fraction, rng):
-    """Take `fraction` of each class out of `train` for validation: (rest, validation), each in random order.
-
-    Two classes of n strings give `round(fraction * n)` validation strings each.
-    """
-    held, kept = [], []
+    """Take `round(fraction * N)` strings out of `train`, the classes in proportion: (rest, taken), each in random order."""
+    held, kept, before, seen = [], [], 0, 0
     for label in torch.unique(train.labels):
         members = rng.permutation(np.flatnonzero((train.labels == label).numpy()))
-        cut = round(fraction * len(members))
+        seen += len(members)
+        cut = round(fraction * seen) - before  # cumulative, so that what is rounded off one class comes to the next
+        before += cut
         held.append(members[:cut])
         kept.append(members[cut:])
     return tuple(train[torch.from_numpy(rng.permutation(np.concatenate(part)))] for part in (kept, held))

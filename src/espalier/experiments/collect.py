@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from espalier.analysis import figures, report, tables
 from espalier.errors import InputError
@@ -12,6 +13,7 @@ from espalier.experiments import controls
 from espalier.experiments.config import PruneConfig, from_yaml
 from espalier.experiments.plan import prune_run, train_run
 from espalier.runs import files
+from espalier.runs.identity import OUTSIDE
 from espalier.runs.run import read_result
 
 TABLES = {"prune": ("results.csv", "summary.csv", "curve.csv", "survivors.csv"), "train": ("results.csv",)}
@@ -30,9 +32,9 @@ def describe(folder, story, experiment, runs):
 
 def pruning(folder, directories, about, unfinished=()):
     """Tables, figures and report.html in `folder`, from the finished runs in `directories`.  Returns the joined summary."""
-    joined = {}
+    joined, variants = {}, variants_of(directories)
     for name in TABLES["prune"]:
-        join(folder, name, directories)
+        join(folder, name, directories, variants)
         joined[name] = tables.read(folder / name)
     summary, results, survivors = joined["summary.csv"], joined["results.csv"], joined["survivors.csv"]
     first = read_result(directories[0])
@@ -41,27 +43,66 @@ def pruning(folder, directories, about, unfinished=()):
     config = from_yaml(directories[0] / "config.yaml", PruneConfig)
     about = {
         **about, "safe": config.safe.tolerance, "regain": config.regain.tolerance, "versions": first["versions"],
-        "config": (directories[0] / "config.yaml").read_text(),
+        "floor": first["baselines"]["constant"], "config": (directories[0] / "config.yaml").read_text(),
     }  # fmt: skip
-    held = control_rows(directories) if config.controls else None
+    held = control_rows(directories, variants) if config.controls else None
     report.write(folder, summary, results, first["baselines"], about, held, unfinished)
     return summary
 
 
-def join(folder, name, directories):
-    """The rows of one table of all runs, below one header. A single run's table stays where it is."""
-    if [folder] != list(directories):
-        parts = [(directory / name).read_text().split("\n", 1) for directory in directories]
-        files.write_text(folder / name, parts[0][0] + "\n" + "".join(rows for _, rows in parts))
+#: What tells the rows of a table apart; runs of a sweep may repeat rows (its base, its curve), which are kept once.
+KEYS = {
+    "results.csv": ["percent", "epoch"], "summary.csv": ["percent"], "curve.csv": ["percent"],
+    "survivors.csv": ["percent", "layer", "kind", "gate"],
+}  # fmt: skip
 
 
-def control_rows(directories):
+def join(folder, name, directories, variants=None):
+    """The rows of one table of all runs below one header, as text, with a column `variant` for what else differs between
+    the runs. A single run's table stays where it is.
+    """
+    if [folder] == list(directories):
+        return
+    parts = []
+    for directory in directories:
+        part = pd.read_csv(directory / name, dtype=str, keep_default_na=False)
+        parts.append(part.assign(variant=(variants or {}).get(directory, "")))
+    joined = pd.concat(parts, ignore_index=True)
+    keys = [key for key in (*tables.SERIES, "seed", *KEYS[name]) if key in joined]
+    joined = joined.drop_duplicates(keys)
+    files.write_text(folder / name, joined.to_csv(index=False, lineterminator="\n"))
+
+
+def variants_of(directories):
+    """What differs between the configurations of runs, cell, target, score, scope, seed and percent apart:
+    directory -> text such as `optimizer.lr=0.1`, empty where nothing does.
+    """
+    told = (*tables.SERIES, "percent", *OUTSIDE)
+    flat = {}
+    for directory in directories:
+        config = yaml.load((directory / "config.yaml").read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        flat[directory] = {key: str(value) for key, value in _flat(config) if key.split(".")[0] not in told}
+    keys = dict.fromkeys(key for values in flat.values() for key in values)
+    varied = [key for key in keys if len({values.get(key) for values in flat.values()}) > 1]
+    return {directory: " ".join(f"{key}={values.get(key)}" for key in varied) for directory, values in flat.items()}
+
+
+def _flat(config, prefix=""):
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def control_rows(directories, variants):
     """What the controls of these runs reached, by series, seed and percent: a DataFrame."""
     rows = []
     for directory in directories:
         config = from_yaml(directory / "config.yaml", PruneConfig)
         config.outputs = str(pool_of(directory))
         key = {"cell": config.cell, "target": config.target.name, "score": config.score, "scope": config.scope.name}
+        key["variant"] = variants[directory]
         longer = prune_run(controls.trained_on(config))
         reached = tables.judged(tables.read(longer / "summary.csv"), "best").item() if longer.result() else None
         for percent in config.percent:

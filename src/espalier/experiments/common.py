@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shutil
 import time
 
 import torch
@@ -13,6 +14,7 @@ from espalier.experiments.config import plain
 from espalier.learning.classifier import Classifier
 from espalier.learning.evaluation import Score, batches, evaluate
 from espalier.nn import SequenceClassifier
+from espalier.runs import progress
 from espalier.runs.device import device
 from espalier.runs.identity import identity
 from espalier.runs.seeds import generator, seeded
@@ -27,6 +29,10 @@ def load_data(config):
     if key not in _loaded:
         _loaded.clear()
         splits = data.load(config)
+        left = {name: splits.facts[name] for name in ("duplicates", "also_in_test") if splits.facts.get(name)}
+        if left:
+            told = " and ".join(f"{count} strings ({name.replace('_', ' ')})" for name, count in left.items())
+            progress.current.say(f"left out of train: {told}")
         _loaded[key] = splits, baselines(splits.train, splits.test)
     return _loaded[key]
 
@@ -108,10 +114,14 @@ def bench_of(config):
 
 
 class Clock:
-    """Seconds since it was made, or since `before` seconds earlier."""
+    """Seconds of work: since it was made, and before that in the rows that a checkpoint brought back."""
 
-    def __init__(self, before=0.0):
-        self.started = time.monotonic() - before
+    def __init__(self):
+        self.started = time.monotonic()
+
+    def after(self, rows):
+        if rows:
+            self.started = time.monotonic() - rows[-1]["seconds"]
 
     def __call__(self):
         return round(time.monotonic() - self.started, 3)
@@ -125,10 +135,16 @@ class Board:
 
     def __init__(self, directory, enabled):
         self.logger = None
+        shutil.rmtree(directory, ignore_errors=True)  # of an attempt that was interrupted; its rows come back by `start`
         if enabled:
             from pytorch_lightning.loggers import TensorBoardLogger
 
             self.logger = TensorBoardLogger(directory.parent, "", directory.name, default_hp_metric=False)
+
+    def start(self, rows):
+        """Write the rows that a checkpoint brought back."""
+        for row in rows:
+            self.row(row)
 
     def row(self, row):
         if self.logger:

@@ -51,6 +51,9 @@ class Mode(Enum):
     fixed = "fixed"
 
 
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+
+
 def _positive(name, value):
     if not (math.isfinite(value) and value > 0):
         raise InputError(f"{name} must be positive, got {value}")
@@ -89,6 +92,8 @@ class Data:
 
     def __post_init__(self):
         _positive("data.batch_size", self.batch_size)
+        if self.name == "reber" and (self.train or self.test):
+            raise InputError("data.train and data.test are read by data=reber_csv; data=reber generates its strings")
         for name in ("train_size", "test_size"):
             if getattr(self, name) is not None:
                 _positive(f"data.{name}", getattr(self, name))
@@ -121,6 +126,8 @@ class Optimizer:
     weight_decay: float = 0.0
 
     def __post_init__(self):
+        if self.name not in OPTIMIZERS:
+            raise InputError(f"optimizer.name must be one of {', '.join(OPTIMIZERS)}, got {self.name!r}")
         _positive("optimizer.lr", self.lr)
         _not_negative("optimizer.weight_decay", self.weight_decay)
 
@@ -222,11 +229,23 @@ def to_config(composed):
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        return OmegaConf.to_object(composed)
+        config = OmegaConf.to_object(composed)
+        refuse_unknown(composed, type(config))
+        return config
     except InputError as error:
         raise InputError(str(error).splitlines()[0]) from None
     except OmegaConfBaseException as error:
         raise InputError(" ".join(str(error).split())) from None
+
+
+def refuse_unknown(composed, kind):
+    """Raise InputError about keys that were added with `+` and that nothing would read."""
+    unknown = [str(key) for key in composed if key not in kind.__dataclass_fields__]
+    if unknown:
+        raise InputError(f"nothing reads {', '.join(unknown)}; there are {', '.join(kind.__dataclass_fields__)}")
+    for key, field_ in kind.__dataclass_fields__.items():
+        if hasattr(field_.type, "__dataclass_fields__"):
+            refuse_unknown(composed[key], field_.type)
 
 
 def from_yaml(path, kind):

@@ -1,12 +1,14 @@
 """Prune: cut the base at every level, see what it costs, retrain, see when it is regained."""
 
 import logging
+import shutil
 from pathlib import Path
 
 from espalier import published
 from espalier.analysis import figures
 from espalier.errors import InputError
 from espalier.experiments.common import Board, Clock, bench_of, weights_of
+from espalier.experiments.config import Model
 from espalier.experiments.plan import base_run, prune_run
 from espalier.experiments.train import train
 from espalier.learning.evaluation import Score
@@ -76,13 +78,24 @@ def load_base(config):
         if isinstance(content.get("state_dict"), dict):
             if content.get("cell", config.cell) != config.cell:
                 raise InputError(f"holds cell {content['cell']}, asked for cell={config.cell}")
-            trained = content.get("sizes", {}).get("readout", readout)
+            sizes = content.get("sizes")
+            trained = sizes.get("readout", readout) if isinstance(sizes, dict) else readout
             if trained != readout:
                 raise InputError(f"was trained with model.readout={trained}, asked for {readout}")
             content = content["state_dict"]
         if published.is_published(content):
-            return published.sequence_classifier(content, config.cell, readout)
-        return published.build(content, config.cell, readout)
+            if readout != "last_step":
+                progress.current.say(f"note: published networks were trained with model.readout=last_step; {readout} is read")
+            model = published.sequence_classifier(content, config.cell, readout)
+        else:
+            model = published.build(content, config.cell, readout)
+        asked = [config.model.hidden, config.model.embedding]
+        found = [model.sizes["hidden"], model.sizes["embedding"]]
+        if asked[0] not in (Model().hidden, found[0]) or asked[1] not in (None, found[1]):
+            raise InputError(
+                f"has hidden={found[0]}, embedding={found[1]}; model asks for hidden={asked[0]}, embedding={asked[1]}"
+            )
+        return model
     except InputError as error:
         raise InputError(f"base {path}: {error}") from None
 
@@ -93,14 +106,13 @@ class _Study:
     def __init__(self, config, run, bench, model, base_file):
         self.config, self.run, self.bench, self.base_file = config, run, bench, base_file
         self.model = model.to(bench.device)
-        self.weights = weights_of(model)
+        self.weights, self.base_digest = weights_of(model), files.digest(base_file)
         self.job = {"cell": config.cell, "target": config.target.name, "score": config.score, "scope": config.scope.name}
 
     def run_all(self):
         config, run = self.config, self.run
         if config.force:
-            for old in sorted((run / "levels").glob("*")):
-                old.unlink()
+            shutil.rmtree(run / "levels", ignore_errors=True)
         run.start()
         select(self.model, config.target.name)
         self.check_data_fits()
@@ -109,7 +121,7 @@ class _Study:
         levels = [self.level(percent) for percent in config.percent]
         curve = self.curve() if config.curve else []
 
-        rows = [base, *(row for level in levels for row in level["rows"])]
+        rows = [*([] if 0 in config.percent else [base]), *(row for level in levels for row in level["rows"])]
         summaries = [level["summary"] for level in levels]
         survivors = [row for level in levels for row in level["survivors"]]
         files.write_rows(run / "results.csv", COLUMNS, rows)
@@ -159,11 +171,11 @@ class _Study:
 
     def level(self, percent):
         """Cut the base to `percent` and retrain: rows by epoch, the summary and the survivors. Kept once it is done."""
-        path = self.run / "levels" / f"{percent:g}.json"
+        path = self.run / "levels" / f"{percent}.json"
         known = files.read_json(path)
-        if known is None:
-            known = self.cut_and_retrain(percent, path.with_suffix(".ckpt"))
-            files.write_json(path, known)
+        if not isinstance(known, dict) or known.get("base") != self.base_digest:
+            known = self.cut_and_retrain(percent, self.run / "levels" / f"{percent}-{self.base_digest[:8]}.ckpt")
+            files.write_json(path, {**known, "base": self.base_digest})
         self.progress(known["summary"])
         return known
 
@@ -173,8 +185,12 @@ class _Study:
         self.restore()
         masks = prune(model, **self.masks_arguments(percent))
         survivors = self.survivors(percent, masks)
-        board = Board(self.run / "tensorboard" / f"percent_{percent:g}", config.logger.tensorboard)
+        board = Board(self.run / "tensorboard" / f"percent_{percent}", config.logger.tensorboard)
         pruning = Pruning(masks=masks.within("model"), base=self.base.accuracy, tolerance=config.regain.tolerance)
+
+        def start(rows):
+            seconds.after(rows)
+            board.start(rows)
 
         columns, judged = bench.row(model, Score(), "prune", percent, 0)
         cut = self.row(percent, 0, columns, masks.kept, masks.total, seconds())
@@ -194,10 +210,10 @@ class _Study:
             pruning.record(judged.accuracy, epoch, step)
             row = self.row(percent, epoch, columns, masks.kept, masks.total, seconds())
             board.row(row)
-            progress.current.advance(1, f"level {percent:g} %, epoch {epoch}, {bench.judge} accuracy {judged.accuracy:.4f}")
+            progress.current.advance(1, f"level {percent} %, epoch {epoch}, {bench.judge} accuracy {judged.accuracy:.4f}")
             return row
 
-        epochs = Epochs(end, regained, check, config.retrain.checks_per_epoch)
+        epochs = Epochs(end, regained, check, config.retrain.checks_per_epoch, start)
         if config.retrain.max_epochs and not regained():
             classifier = bench.classifier(model, "prune", percent)
             callbacks = [pruning, epochs]
@@ -211,7 +227,7 @@ class _Study:
         )  # fmt: skip
         about = {"cell": config.cell, "sizes": model.sizes, "percent": percent}
         files.save_tensors(
-            checkpoint.with_suffix(".pt"), {**about, "state_dict": weights_of(model), "masks": masks.state_dict()}
+            self.run / "levels" / f"{percent}.pt", {**about, "state_dict": weights_of(model), "masks": masks.state_dict()}
         )
         checkpoint.unlink(missing_ok=True)
         return {"rows": rows, "summary": summary, "survivors": survivors}
@@ -245,7 +261,7 @@ class _Study:
     def progress(self, summary):
         column = "val" if summary["judge"] == "validation" else "test"
         cut, epoch = summary[f"cut_{column}_accuracy"], summary["regain_epoch"]
-        told = f"level {summary['percent']:g} %: {cut:.4f} after the cut, "
+        told = f"level {summary['percent']} %: {cut:.4f} after the cut, "
         if summary["censored"]:
             told += f"not regained in {summary['epochs']} epochs" if summary["epochs"] else "not retrained"
         else:

@@ -84,6 +84,7 @@ def tell_again(config):
 def finish_sweep(story, sweep, before):
     """Join the tables of all finished jobs, draw the figures over them, and say what came out and what failed."""
     from espalier.experiments import collect
+    from espalier.runs.run import read_result
 
     done = [job.run.directory for job in sweep.jobs if job.run.result()]
     config = sweep.jobs[0].config
@@ -95,22 +96,26 @@ def finish_sweep(story, sweep, before):
         unfinished = [(overrides, reasons.get(overrides, "not finished")) for overrides in missing]
         about = {"command": collect.command(), "experiment": sweep.experiment}
         summary = collect.pruning(sweep.directory, done, about, unfinished)
-        tell_pruning(summary, sweep.jobs[0].run.result(), config)
+        tell_pruning(summary, read_result(done[0]), config)
     elif done:
         collect.join(sweep.directory, "results.csv", done)
         for job in sweep.jobs:
             if result := job.run.result():
                 told = f"{result['cell']} seed {result['seed']}: best epoch {result['best_epoch']}"
                 console().print(f"{told}, test accuracy {result['test_accuracy']:.4f}")
-    tell_places(sweep.directory, config)
+    if done:
+        tell_places(sweep.directory, config)
+    common = set.intersection(*(set(job.overrides) for job in sweep.jobs)) if len(sweep.jobs) > 1 else set()
     for overrides, reason, log in sweep.failures:
-        console().print(f"failed: {' '.join(overrides) or 'defaults'}: {reason} (log: {log})", style="bold red", markup=False)
+        which = " ".join(override for override in overrides if override not in common) or "the job"
+        console().print(f"failed: {which}: {reason} (log: {log})", style="bold red", markup=False)
 
 
 def tell_pruning(summary, result, config):
     from espalier.analysis import tables
 
-    tables.print_overview(summary, config.safe.tolerance, console())
+    floor = result["baselines"]["constant"] if result else 0.0
+    tables.print_overview(summary, config.safe.tolerance, console(), floor)
     if result:
         console().print(f"Without learning (accuracy on test): {rules(result['baselines'])}.")
 
@@ -128,6 +133,19 @@ def tell_places(directory, config):
 
 def rules(baselines):
     return ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in baselines.items())
+
+
+def check(jobs):
+    """Read the data and the bases that the jobs of a sweep need, before any of them starts.  Raises: InputError."""
+    from espalier.experiments.common import load_data
+    from espalier.experiments.config import plain
+    from espalier.experiments.prune import load_base
+
+    for config in {str(plain(job.config.data)): job.config for job in jobs}.values():
+        load_data(config.data)
+    bases = [job.config for job in jobs if getattr(job.config, "base", None)]
+    for config in {(config.base, config.cell, str(plain(config.model))): config for config in bases}.values():
+        load_base(config)
 
 
 def refuse_forgotten_sweep(hydra):

@@ -1,10 +1,12 @@
 """Train: the base model that every level of pruning starts from."""
 
 import logging
+import math
 
 import pytorch_lightning as pl
 
 from espalier.analysis import figures
+from espalier.errors import InputError
 from espalier.experiments.common import Board, Clock, bench_of, weights_of
 from espalier.experiments.plan import train_run
 from espalier.learning.fit import Epochs, fit
@@ -59,8 +61,17 @@ def _train(config, run, bench, force):
     board = Board(run / "tensorboard", config.logger.tensorboard)
     seconds, best = Clock(), Best()
 
+    def start(rows):
+        seconds.after(rows)
+        board.start(rows)
+
     def end(epoch, step, classifier):
         columns, judged = bench.row(model, classifier.train_score(), "train", epoch)
+        if not math.isfinite(columns["train_loss"]) or not math.isfinite(judged.loss):
+            raise InputError(
+                f"training diverged in epoch {epoch} (loss {columns['train_loss']:g}); "
+                f"lower optimizer.lr={config.optimizer.lr:g} or trainer.clip_norm={config.trainer.clip_norm:g}"
+            )
         best.offer(judged, epoch, model)
         row = {"cell": config.cell, "seed": config.seed, "epoch": epoch, **columns, "seconds": seconds()}
         board.row(row)
@@ -69,7 +80,7 @@ def _train(config, run, bench, force):
         progress.current.advance(1, now, line=epoch % 10 == 0 or epoch == config.trainer.max_epochs)
         return row
 
-    epochs = Epochs(end)
+    epochs = Epochs(end, start=start)
     classifier = bench.classifier(model, "train")
     fit(classifier, bench.device, config.trainer.max_epochs, config.trainer.clip_norm, [best, epochs], checkpoint)
 

@@ -4,7 +4,6 @@ import pytorch_lightning as pl
 import torch
 from torch.nn import functional as F
 
-from espalier.errors import InputError
 from espalier.learning.evaluation import Score
 
 #: name -> optimizer class of torch
@@ -23,8 +22,6 @@ class Classifier(pl.LightningModule):
     def __init__(self, model, epoch_batches, optimizer):
         super().__init__()
         self.model, self.epoch_batches, self.optimizer = model, epoch_batches, optimizer
-        if optimizer.name not in OPTIMIZERS:
-            raise InputError(f"optimizer.name must be one of {', '.join(OPTIMIZERS)}, got {optimizer.name!r}")
 
     def train_dataloader(self):
         return self.epoch_batches(self.current_epoch)

@@ -26,14 +26,16 @@ class Epochs(pl.Callback):
 
     end: function from (epoch, optimizer steps, the Classifier) to the row of an epoch, called at its end; epochs count from 1.
     stop: function without arguments: was that the last epoch?
+    start: function from the rows that a checkpoint brought back (none at first), called before training.
     check: function from (epoch, optimizer steps, the Classifier), called `per_epoch - 1` times within an epoch.
     """
 
-    def __init__(self, end, stop=lambda: False, check=None, per_epoch=1):
-        self.end, self.stop, self.check, self.per_epoch = end, stop, check, per_epoch
+    def __init__(self, end, stop=lambda: False, check=None, per_epoch=1, start=lambda rows: None):
+        self.end, self.stop, self.check, self.per_epoch, self.start = end, stop, check, per_epoch, start
         self.rows = []
 
     def on_train_start(self, trainer, pl_module):
+        self.start(self.rows)
         trainer.should_stop = self.stop()
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):

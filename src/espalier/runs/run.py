@@ -8,7 +8,7 @@ from pathlib import Path
 
 from espalier import __version__
 from espalier.errors import InputError
-from espalier.runs import files
+from espalier.runs import files, progress
 from espalier.runs.identity import identity
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Run:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.info("%s is being made by another process; waiting for it", self.directory)
+            progress.current.say(f"waiting for {self.directory}, which another process is making")
             lock.acquire()
         try:
             yield
