@@ -7,7 +7,7 @@ prune: .venv/ready
 	$(VENV)/python prune.py -m cell=lstm,gru target=i2h,h2h,both experiment=quick
 
 test: .venv/ready lint
-	$(VENV)/python -m pytest
+	$(VENV)/python -m pytest -n 2
 
 lint: .venv/ready
 	$(VENV)/ruff check .

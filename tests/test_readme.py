@@ -15,7 +15,7 @@ BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
 COMMANDS = sorted({
     command.split("#")[0].strip()
     for command in re.findall(r"python ((?:train|prune)\.py [^`\n│|]*)", README)
-    if "--help" not in command
+    if "--help" not in command and "report=" not in command
 })  # fmt: skip
 
 
@@ -34,6 +34,13 @@ def test_command(door, tmp_path, command):
         for name, first in (("train", 0), ("test", 200)):
             rows = "".join(f"{'AB'[k % 2]}{k},{k % 2}\n" for k in range(first, first + 160))
             (tmp_path / f"{name}.csv").write_text("string,valid\n" + rows)
+    if "experiment=mine" in arguments:
+        arguments = ["-cd", "settings", *(a for a in arguments if a not in ("-cd", "settings"))]
+        arguments = ["-m", *(a for a in arguments if a != "-m")]
+        (tmp_path / "settings" / "experiment").mkdir(parents=True)
+        (yaml,) = [code for language, code in BLOCKS if language == "yaml"]
+        (tmp_path / "settings" / "experiment" / "mine.yaml").write_text(yaml)
+        arguments.append("seed=0")
     tiny = TINY if script == "train.py" else [*TINY_PRUNE, "curve=false"]
     if script == "prune.py" and "percent" not in command:
         tiny = [*tiny, "percent=[50]"]

@@ -16,6 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from espalier.errors import InputError
 from espalier.experiments import config as schema
 
+#: launcher -> extra of ours that installs it
+EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}
+
 schema.register()
 
 
@@ -51,7 +54,9 @@ def give_up(error):
 def one_line(error):
     """What Hydra and OmegaConf say on several lines, on one."""
     if isinstance(error, MissingConfigException) and error.options:
-        group, _, name = error.missing_cfg_file.partition("/")
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        if group == "hydra/launcher":
+            return f"hydra/launcher={name} is not installed: pip install 'espalier[{EXTRAS.get(name, name)}]'"
         return f"{group}={name} is unknown; there are {', '.join(error.options)}"
     cause = error.__cause__
     lines = [str(error).splitlines()[0], *(str(cause).splitlines()[:1] if cause and str(cause) != str(error) else [])]

@@ -7,7 +7,6 @@ import contextlib
 import copy
 import hashlib
 import logging
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -24,7 +23,6 @@ from omegaconf.errors import OmegaConfBaseException
 from espalier.errors import InputError
 
 log = logging.getLogger(__name__)
-EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}
 
 
 @dataclass
@@ -131,16 +129,9 @@ class Sweeper(BasicSweeper):
             return []
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(sweep.directory)
-        try:
-            launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
-            )
-        except ImportError:
-            name = self.config.hydra.runtime.choices.get("hydra/launcher")
-            sys.stderr.write(
-                f"error: hydra/launcher={name} is not installed: pip install 'espalier[{EXTRAS.get(name, name)}]'\n"
-            )
-            raise SystemExit(2) from None
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
+        )
         alone = self.config.hydra.launcher._target_.endswith(".BasicLauncher")
         progress.current = progress.Progress(sum(1 + bool(controls.runs(job.config)) for job in todo))
         shown = contextlib.nullcontext() if alone else progress.watching([job.run.directory for job in todo])

@@ -1,0 +1,113 @@
+"""Kill a run at random moments, repeat the command, and compare with the run that was left alone, bit for bit.
+
+python benchmarks/kill.py [--times 30] [--door prune] [--parallel]
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    "data.train_size=400", "data.test_size=200", "data.validation_fraction=0.25", "data.batch_size=16", "model.hidden=[12,10]",
+    "trainer.max_epochs=6",
+]  # fmt: skip
+DOORS = {
+    "train": [*SMALL, "cell=gru"],
+    "prune": [*SMALL, "cell=gru", "percent=[20,60,90]", "retrain=fixed", "retrain.max_epochs=4", "curve=false"],
+}
+PARALLEL = ["-m", "engine=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"]
+
+
+def start(door, arguments, outputs):
+    command = [sys.executable, str(ROOT / f"{door}.py"), *arguments, f"outputs={outputs}"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def finish(door, arguments, outputs):
+    """Run to the end; returns the seconds it took."""
+    began = time.monotonic()
+    with start(door, arguments, outputs) as process:
+        _, err = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"exit code {process.returncode}:\n{err}")
+    return time.monotonic() - began
+
+
+def kill_after(door, arguments, outputs, seconds):
+    """SIGKILL the process and all its workers after so many seconds, unless it was done; returns whether it was killed."""
+    with start(door, arguments, outputs) as process:
+        try:
+            process.communicate(timeout=seconds)
+            return False
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return True
+
+
+def results(outputs):
+    """Everything that must be equal: tables without times, weights and masks."""
+    found = {}
+    for path in sorted(Path(outputs).rglob("*")):
+        name = str(path.relative_to(outputs))
+        if path.name in ("results.csv", "summary.csv", "curve.csv", "survivors.csv") and "sweeps" not in path.parts:
+            lines = [line.split(",") for line in path.read_text().splitlines()]
+            skip = lines[0].index("seconds") if "seconds" in lines[0] else None
+            found[name] = [[value for k, value in enumerate(line) if k != skip] for line in lines]
+        elif path.suffix == ".pt":
+            content = torch.load(path, weights_only=True)
+            found[name] = {
+                f"{part}/{key}": value.numpy().tobytes()
+                for part in ("state_dict", "masks")
+                for key, value in content.get(part, {}).items()
+            }
+    return found
+
+
+def trial(door, arguments, folder, expected, moments):
+    """Kill at each of the moments in turn, then let it finish.  Returns (killed, equal, finished files made again)."""
+    killed, stamps, remade = 0, {}, 0
+    for seconds in moments:
+        killed += kill_after(door, arguments, folder, seconds)
+        now = {path: path.stat().st_mtime_ns for path in Path(folder).rglob("result.json")}
+        now |= {path: path.stat().st_mtime_ns for path in Path(folder).rglob("levels/*.json")}
+        remade += sum(stamps[path] != now.get(path) for path in stamps)
+        stamps = now
+    finish(door, arguments, folder)
+    remade += sum(stamps[path] != path.stat().st_mtime_ns for path in stamps)
+    return killed, results(folder) == expected, remade
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=30)
+    parser.add_argument("--door", choices=DOORS, default="prune")
+    parser.add_argument("--parallel", action="store_true", help="as a sweep in two processes")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    arguments = [*(PARALLEL if options.parallel else []), *DOORS[options.door]]
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        long = finish(options.door, arguments, f"{folder}/whole")
+        expected = results(f"{folder}/whole")
+        print(f"uninterrupted: {long:.1f} s, {len(expected)} files to compare", flush=True)
+        killed = bad = remade = k = 0
+        while killed < options.times:
+            moments = [rng.uniform(2.0, long) for _ in range(min(3, options.times - killed))]
+            times, equal, again = trial(options.door, arguments, f"{folder}/{k}", expected, moments)
+            killed, bad, remade, k = killed + times, bad + (not equal), remade + again, k + 1
+            print(f"killed {killed} times; runs that differ: {bad}; finished work repeated: {remade}", flush=True)
+    raise SystemExit(bool(bad or remade))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Sweeps: parallel, interrupted, on a full disk, from one's own folder, reported."""
+
+import importlib.util
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import kill
+import pytest
+import torch
+from helpers import TINY_PRUNE
+
+from espalier.analysis import tables
+from espalier.errors import InputError
+from espalier.experiments import controls
+from espalier.experiments.config import PruneConfig, Target
+from espalier.runs.device import device
+
+ROOT = Path(__file__).parents[2]
+FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
+
+
+def run(door, *arguments, cwd, **how):
+    command = [sys.executable, str(ROOT / f"{door}.py"), *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, **how)
+
+
+def test_parallel_jobs_give_the_same_bits_and_share_their_base(tmp_path):
+    sweep = ["-m", *FAST, "cell=gru", "target=i2h,h2h,both", "percent=[50,90]", "retrain=fixed"]
+    alone = run("prune", *sweep, "outputs=alone", cwd=tmp_path)
+    beside = run("prune", *sweep, "outputs=beside", "engine=joblib", "hydra.launcher.n_jobs=2", cwd=tmp_path)
+    assert alone.returncode == beside.returncode == 0, beside.stderr
+    assert kill.results(tmp_path / "alone") == kill.results(tmp_path / "beside") != {}
+    assert len(list((tmp_path / "beside" / "train").glob("*/seed_0/result.json"))) == 1
+    assert re.search(r"\[3/3\] .* done", beside.stderr)
+
+
+def test_two_commands_at_the_same_time_train_one_base(tmp_path):
+    commands = [[*FAST, "cell=gru", f"target={target}", "percent=[50]"] for target in ("i2h", "h2h")]
+    both = [kill.start("prune", command, tmp_path / "outputs") for command in commands]
+    assert [process.wait() for process in both] == [0, 0], [process.stderr.read() for process in both]
+    (log,) = (tmp_path / "outputs").glob("train/*/seed_0/train.log")
+    assert log.read_text().count("epoch 1:") == 1
+
+
+@pytest.mark.parametrize(
+    "door, more", [("train", []), ("prune", []), ("prune", kill.PARALLEL)], ids=["train", "prune", "sweep"]
+)
+def test_killed_at_a_random_moment_and_repeated(tmp_path, door, more):
+    arguments = [*more, *kill.DOORS[door], "logger=none"]
+    seconds = kill.finish(door, arguments, tmp_path / "whole")
+    moments = [0.5 * seconds, 0.75 * seconds]
+    _, equal, remade = kill.trial(door, arguments, tmp_path / "killed", kill.results(tmp_path / "whole"), moments)
+    assert equal and remade == 0
+
+
+def test_ctrl_c_ends_promptly_and_loses_nothing_finished(tmp_path):
+    arguments = [*kill.DOORS["prune"], "trainer.max_epochs=200", "logger=none"]
+    process = kill.start("prune", arguments, tmp_path)
+    checkpoint = None
+    for _ in range(600):
+        time.sleep(0.1)
+        checkpoint = next(iter(tmp_path.glob("train/*/seed_0/training.ckpt")), None)
+        if checkpoint:
+            break
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "the same command goes on" in err and "Traceback" not in err
+    assert time.monotonic() - began < 15
+    assert torch.load(checkpoint, weights_only=True)["epoch"] >= 0
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_that_looks_whole(tmp_path):
+    def small_files():  # a file cannot grow beyond this, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+
+    done = run("train", *FAST[: len(FAST) - 3], "logger=none", cwd=tmp_path, preexec_fn=small_files)
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("error: "), done.stderr
+    assert "File too large" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        not list(tmp_path.rglob("result.json")) and not list(tmp_path.rglob("*.pt")) and not list(tmp_path.rglob(".*.ckpt.*"))
+    )
+
+
+def test_an_experiment_of_ones_own_from_a_folder_of_ones_own(tmp_path):
+    folder = tmp_path / "settings" / "experiment"
+    folder.mkdir(parents=True)
+    lines = [
+        "# @package _global_",
+        "percent: [50]",
+        "hydra:",
+        "  sweeper:",
+        "    params: {cell: 'gru,rnn_tanh', target: 'i2h,h2h'}",
+    ]
+    (folder / "mine.yaml").write_text("\n".join(lines))
+    done = run("prune", "-m", "-cd", "settings", "experiment=mine", "target=h2h", *FAST, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (sweep,) = (tmp_path / "outputs" / "sweeps").glob("prune-mine-*")
+    summary = tables.read(sweep / "summary.csv")
+    assert set(summary["cell"]) == {"gru", "rnn_tanh"} and set(summary["target"]) == {"h2h"}
+    forgotten = run("prune", "-cd", "settings", "experiment=mine", *FAST, cwd=tmp_path)
+    assert forgotten.returncode == 2 and "prune.py -m experiment=mine" in forgotten.stderr
+
+
+def test_the_installed_package_brings_its_conf_and_commands(tmp_path):
+    from hatchling.builders.wheel import WheelBuilder
+
+    wheel = next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"]))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    site = tmp_path / "site"
+    assert (site / "espalier" / "conf" / "prune.yaml").exists() and (site / "espalier" / "analysis" / "thesis.csv").exists()
+    (info,) = site.glob("*.dist-info")
+    points = (info / "entry_points.txt").read_text()
+    assert "espalier-train = espalier.cli:train" in points and "espalier-prune = espalier.cli:prune" in points
+    code = f"import sys; sys.path.insert(0, {str(site)!r}); sys.argv = ['espalier-prune', '--info', 'searchpath']\n"
+    code += "from espalier.cli import prune\nprune()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert str(site / "espalier" / "conf") in done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("swept")
+    sweep = ["-m", *FAST, "cell=gru,rnn_relu", "target=i2h", "percent=[50,90]", "seed=0,1", "controls=true", "retrain=fixed"]
+    done = run("prune", *sweep, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (sweep,) = (folder / "outputs" / "sweeps").iterdir()
+    return folder, sweep
+
+
+def test_the_report_is_one_file_that_answers(swept):
+    _, sweep = swept
+    page = (sweep / "report.html").read_text()
+    assert all(target.startswith(("#", "data:")) for target in re.findall(r"""(?:src|href)=["']([^"']*)""", page)), "not self-contained"
+    for words in (
+        "How far can one prune",
+        "What does it cost",
+        "Level by level",
+        "Without learning",
+        "small dense",
+        "trained on",
+    ):
+        assert words in page
+    assert page.index("How far can one prune") < page.index("<svg") and page.count("<svg") == 3
+    assert "python prune.py -m" in page and "torch 2." in page and "Han" in page and "n = 2 seeds" in page and "±" in page
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page)) and len(ids) > 10
+    for reference in re.findall(r'(?:url\(|href=")#([^")]+)', page):
+        assert reference in ids
+
+
+def test_the_report_can_be_made_again_also_from_a_half_finished_sweep(swept, tmp_path):
+    folder, sweep = swept
+    copy = tmp_path / "outputs"
+    shutil.copytree(folder / "outputs", copy)
+    for path in copy.glob("prune/gru*/seed_1"):
+        shutil.rmtree(path)
+    (copy / "sweeps" / sweep.name / "report.html").unlink()
+    done = run("prune", f"report=outputs/sweeps/{sweep.name}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    page = (copy / "sweeps" / sweep.name / "report.html").read_text()
+    assert "Not finished" in page and "cell=gru" in page and "1 runs are not finished" in done.stdout
+    for wrong, told in (("nowhere", "no folder of a sweep"), (".", "no folder of a sweep")):
+        bad = run("prune", f"report={wrong}", cwd=tmp_path)
+        assert bad.returncode == 2 and told in bad.stderr and bad.stderr.count("\n") == 1
+
+
+def test_controls_are_runs_of_their_own(swept):
+    folder, _ = swept
+    config = PruneConfig(cell="gru", target=Target.i2h, percent=[50, 90])
+    config.model.hidden = [6, 5]
+    i2h, h2h = controls.recurrent_weights("gru", [6, 5], 6)
+    assert (i2h, h2h) == (3 * (36 + 30), 3 * (36 + 25))
+    small = controls.dense(config, 90)
+    units = small.model.hidden[0]
+    kept = i2h + h2h - round(0.9 * i2h)
+    assert sum(controls.recurrent_weights("gru", [units] * 2, 6)) <= kept
+    assert sum(controls.recurrent_weights("gru", [units + 1] * 2, 6)) > kept
+    assert small.model.embedding == 6 and controls.dense(PruneConfig(percent=[100]), 100) is None
+    trained = list((folder / "outputs").glob("train/gru*/seed_0/result.json"))
+    assert len(trained) == 3  # the base and two small dense ones
+
+
+def test_under_the_thesis_the_published_values_stand_beside_ours(tmp_path):
+    done = run("prune", "-m", "experiment=thesis_pruning", "cell=gru", "target=h2h", *FAST, "percent=[50,100]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (sweep,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    page = (sweep / "report.html").read_text()
+    assert "published: cut" in page and "0.5733" in page and "90 %" in page
+
+
+def test_one_gpu_per_job(tmp_path, monkeypatch):
+    for name in ("SLURM_JOB_ID", "RAY_JOB_ID", "RAY_WORKER_ID", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    with device("auto", 0) as none, device("auto", 1) as only, device("cpu", 4) as cpu:
+        assert (none.type, str(only), cpu.type) == ("cpu", "cuda:0", "cpu")
+    with device("auto", 2, tmp_path) as first, device("auto", 2, tmp_path) as second:
+        assert {first.index, second.index} == {0, 1}
+    with device("auto", 2, tmp_path) as again:
+        assert again.index == 0
+        monkeypatch.setenv("SLURM_JOB_ID", "7")
+        with device("auto", 2, tmp_path) as given:
+            assert given.index == 0  # Slurm has chosen already
+    with pytest.raises(InputError, match="there are 1 CUDA devices"), device("cuda:3", 1):
+        pass
+
+
+def slurm_is_up():
+    return shutil.which("sinfo") and not subprocess.run(["sinfo", "-h"], capture_output=True).returncode
+
+
+@pytest.mark.skipif(not slurm_is_up(), reason="no Slurm here")
+def test_slurm_runs_a_job_array_and_a_killed_job_goes_on(tmp_path):
+    sweep = ["-m", *FAST, "cell=gru", "target=i2h,h2h", "percent=[50]", "engine=slurm", "hydra.launcher.mem_gb=2"]
+    first = run("prune", *sweep, cwd=tmp_path, timeout=300)
+    assert first.returncode == 0, first.stderr
+    whole = kill.results(tmp_path / "outputs")
+    (victim,) = (tmp_path / "outputs").glob("prune/gru-i2h*/seed_0")
+    (victim / "result.json").unlink()
+    (victim / "levels" / "50.json").unlink()
+    second = run("prune", *sweep, cwd=tmp_path, timeout=300)
+    assert second.returncode == 0 and "1 of 2 jobs were done before" in second.stdout
+    assert kill.results(tmp_path / "outputs") == whole
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
+def test_a_missing_engine_is_told_with_the_remedy(tmp_path):
+    done = run("prune", "-m", *FAST, "engine=ray", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "espalier[ray]" in done.stderr
