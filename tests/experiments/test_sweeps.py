@@ -140,7 +140,9 @@ def swept(tmp_path_factory):
 def test_the_report_is_one_file_that_answers(swept):
     _, sweep = swept
     page = (sweep / "report.html").read_text()
-    assert all(target.startswith(("#", "data:")) for target in re.findall(r"""(?:src|href)=["']([^"']*)""", page)), "not self-contained"
+    assert all(target.startswith(("#", "data:")) for target in re.findall(r"""(?:src|href)=["']([^"']*)""", page)), (
+        "not self-contained"
+    )
     for words in (
         "How far can one prune",
         "What does it cost",

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from espalier.errors import InputError
+from espalier.nn import fused
 from espalier.nn.cells import gates, layer
 
 READOUTS = ("last_token", "last_step")
@@ -22,7 +23,7 @@ class Stack(nn.Module):
     def forward(self, states):
         """`(T, N, inputs)` -> `(T, N, hidden of the last layer)`, one fused call of torch per layer."""
         for recurrent in self.layers:
-            states, _ = recurrent(states)
+            states = fused.run(recurrent, states)
         return states
 
 

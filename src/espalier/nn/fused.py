@@ -1,0 +1,109 @@
+"""Training steps of torch's plain and GRU layers on the CPU, with the loop over time and its gradient written out.
+
+torch computes these layers on the CPU as a chain of recorded operations, a dozen per time step in each direction. Here the
+input's products are one matrix product for all time steps, a step is one product added in place and its activation, and the
+gradient of the weights is again one product over all steps. The equations are torch's own (`nn.RNN`, `nn.GRU`), and so are
+the results up to rounding. LSTM layers have a fused kernel in torch already.
+"""
+
+import itertools
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+
+def run(layer, inputs):
+    """The states `(T, N, hidden)` of a one-layer `nn.RNN`, `nn.GRU` or `nn.LSTM` from zero, for inputs `(T, N, width)`.
+
+    The written-out version is taken where it is faster and all it must be: training on the CPU, with biases.
+    """
+    written_out = torch.is_grad_enabled() and layer.training and inputs.device.type == "cpu" and layer.bias
+    if not written_out or isinstance(layer, nn.LSTM) or len(inputs) == 0:
+        return layer(inputs)[0]
+    weights = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
+    if isinstance(layer, nn.GRU):
+        return _GRU.apply(inputs, *weights)
+    return _Plain.apply(inputs, *weights, layer.nonlinearity == "relu")
+
+
+class _Plain(torch.autograd.Function):
+    """h[t] = f(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh)."""
+
+    @staticmethod
+    def forward(ctx, inputs, weight_ih, weight_hh, bias_ih, bias_hh, relu):
+        states = torch.addmm(bias_ih + bias_hh, inputs.flatten(0, 1), weight_ih.t()).unflatten(0, inputs.shape[:2])
+        activate = torch.Tensor.relu_ if relu else torch.Tensor.tanh_
+        steps, turned = states.unbind(0), weight_hh.t()
+        activate(steps[0])
+        for before, step in itertools.pairwise(steps):
+            activate(step.addmm_(before, turned))
+        ctx.save_for_backward(inputs, weight_ih, weight_hh, states)
+        ctx.relu = relu
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        inputs, weight_ih, weight_hh, states = ctx.saved_tensors
+        slope = (states > 0).to(states.dtype) if ctx.relu else 1 - states * states
+        delta = gradient.clone(memory_format=torch.contiguous_format)
+        steps, slopes = delta.unbind(0), slope.unbind(0)
+        steps[-1].mul_(slopes[-1])
+        for t in range(len(steps) - 2, -1, -1):
+            steps[t].addmm_(steps[t + 1], weight_hh).mul_(slopes[t])
+        flat = delta.flatten(0, 1)
+        bias = flat.sum(0)
+        return (
+            (flat @ weight_ih).view_as(inputs) if ctx.needs_input_grad[0] else None,
+            flat.t() @ inputs.flatten(0, 1), delta[1:].flatten(0, 1).t() @ states[:-1].flatten(0, 1), bias, bias, None,
+        )  # fmt: skip
+
+
+class _GRU(torch.autograd.Function):
+    """r, z = s(i2h + h2h); n = tanh(i2h_n + r h2h_n); h[t] = n + z (h[t-1] - n), with h2h = W_hh h[t-1] + b_hh."""
+
+    @staticmethod
+    def forward(ctx, inputs, weight_ih, weight_hh, bias_ih, bias_hh):
+        hidden = weight_hh.shape[1]
+        i2h = torch.addmm(bias_ih, inputs.flatten(0, 1), weight_ih.t()).unflatten(0, inputs.shape[:2])
+        gates, news = i2h.split([2 * hidden, hidden], dim=2)
+        states = inputs.new_empty(*inputs.shape[:2], hidden)
+        h2h_new = torch.empty_like(states)
+        state, turned = inputs.new_zeros(inputs.shape[1], hidden), weight_hh.t()
+        for gate, new, kept, out in zip(gates.unbind(0), news.unbind(0), h2h_new.unbind(0), states.unbind(0)):
+            h2h = torch.addmm(bias_hh, state, turned)
+            gate.add_(h2h[:, : 2 * hidden]).sigmoid_()
+            kept.copy_(h2h[:, 2 * hidden :])
+            new.addcmul_(gate[:, :hidden], kept).tanh_()
+            state = torch.lerp(new, state, gate[:, hidden:], out=out)
+        ctx.save_for_backward(inputs, weight_ih, weight_hh, states, i2h, h2h_new)
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        inputs, weight_ih, weight_hh, states, i2h, h2h_new = ctx.saved_tensors
+        hidden = weight_hh.shape[1]
+        reset, update, new = i2h.split(hidden, dim=2)
+        before = torch.cat([states.new_zeros(1, *states.shape[1:]), states[:-1]])
+        # What a step multiplies its state's gradient with, for all steps at once.
+        to_new = (1 - update) * (1 - new * new)
+        to_update = (before - new) * update * (1 - update)
+        to_reset = h2h_new * reset * (1 - reset)
+        delta, back = torch.empty_like(i2h), torch.empty_like(i2h)  # of i2h, of h2h
+        carried = torch.zeros_like(states[0])
+        steps = zip(*(tensor.unbind(0) for tensor in (gradient, to_new, to_update, to_reset, reset, update, delta, back)))
+        for out, n, z, r, r_gate, z_gate, d, b in reversed(list(steps)):
+            carried = carried + out
+            d_n = torch.mul(carried, n, out=d[:, 2 * hidden :])
+            torch.mul(carried, z, out=b[:, hidden : 2 * hidden])
+            torch.mul(d_n, r, out=b[:, :hidden])
+            torch.mul(d_n, r_gate, out=b[:, 2 * hidden :])
+            carried = torch.addmm(carried * z_gate, b, weight_hh)
+        delta[:, :, : 2 * hidden] = back[:, :, : 2 * hidden]
+        flat, flat_back = delta.flatten(0, 1), back.flatten(0, 1)
+        return (
+            (flat @ weight_ih).view_as(inputs) if ctx.needs_input_grad[0] else None,
+            flat.t() @ inputs.flatten(0, 1), flat_back.t() @ before.flatten(0, 1), flat.sum(0), flat_back.sum(0),
+        )  # fmt: skip
