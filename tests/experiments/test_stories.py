@@ -345,4 +345,13 @@ def test_result_names_the_baselines_and_the_base(config):
     run = finished(config())
     result = json.loads((run / "result.json").read_text())
     assert result["base"].endswith("best.pt") and 0 <= result["base_accuracy"] <= 1
-    assert set(result["files"]) == {"results.csv", "summary.csv", "curve.csv", "survivors.csv"}
+    tables_and_levels = {"results.csv", "summary.csv", "curve.csv", "survivors.csv", "levels/50.pt", "levels/90.pt"}
+    assert set(result["files"]) == tables_and_levels
+    for name in ("levels/90.json", "levels/90.pt"):
+        before = without_seconds(run / "results.csv")
+        (run / name).write_bytes((run / name).read_bytes()[:40])
+        (run / "result.json").unlink()
+        if name.endswith(".pt"):
+            (run / name).unlink()
+        assert without_seconds(finished(config()) / "results.csv") == before
+        assert "90.json is damaged; the level is done again" in (run / "prune.log").read_text()

@@ -134,7 +134,7 @@ class _Study:
             **self.job, "seed": config.seed, "judge": self.bench.judge, "baselines": baselines, "data": self.bench.facts,
             "base": str(self.base_file), "base_accuracy": self.base.accuracy,
         }  # fmt: skip
-        run.finish(result, FILES)
+        run.finish(result, (*FILES, *(f"levels/{percent}.pt" for percent in config.percent)))
 
     def check_data_fits(self):
         highest = max(int(getattr(self.bench.host, split).tokens.max()) for split in ("train", "test"))
@@ -173,7 +173,10 @@ class _Study:
         """Cut the base to `percent` and retrain: rows by epoch, the summary and the survivors. Kept once it is done."""
         path = self.run / "levels" / f"{percent}.json"
         known = files.read_json(path)
-        if not isinstance(known, dict) or known.get("base") != self.base_digest:
+        whole = isinstance(known, dict) and path.with_name(f"{percent}.pt").exists()
+        if path.exists() and not whole:
+            log.warning("%s is damaged; the level is done again", path)
+        if not whole or known.get("base") != self.base_digest:
             known = self.cut_and_retrain(percent, self.run / "levels" / f"{percent}-{self.base_digest[:8]}.ckpt")
             files.write_json(path, {**known, "base": self.base_digest})
         self.progress(known["summary"])
