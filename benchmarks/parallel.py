@@ -9,7 +9,7 @@ from kill import finish
 
 JOBS = [
     "-m", "experiment=quick", "cell=lstm", "seed=0,1", "target=i2h,h2h", "score=magnitude,random", "retrain=fixed",
-    "retrain.max_epochs=3", "percent=[50,80,90]", "curve=false", "logger=none", "data.train_size=5000", "data.test_size=2000",
+    "retrain.max_epochs=6", "percent=[50,80,90]", "curve=false", "logger=none", "data.train_size=5000", "data.test_size=2000",
 ]  # fmt: skip
 
 

@@ -73,6 +73,8 @@ class Shares:
     def __post_init__(self):
         for name in ("near", "altered", "foreign"):
             _not_negative(f"data.shares.{name}", getattr(self, name))
+        if abs(self.near + self.altered + self.foreign - 1) > 1e-9:
+            raise InputError(f"data.shares must sum to 1, got {self.near} + {self.altered} + {self.foreign}")
 
 
 @dataclass

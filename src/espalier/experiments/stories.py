@@ -136,16 +136,23 @@ def rules(baselines):
 
 
 def check(jobs):
-    """Read the data and the bases that the jobs of a sweep need, before any of them starts.  Raises: InputError."""
-    from espalier.experiments.common import load_data
+    """Read the files that the jobs of a sweep need, data and bases, before any of them starts.  Raises: InputError."""
     from espalier.experiments.config import plain
-    from espalier.experiments.prune import load_base
 
-    for config in {str(plain(job.config.data)): job.config for job in jobs}.values():
-        load_data(config.data)
-    bases = [job.config for job in jobs if getattr(job.config, "base", None)]
-    for config in {(config.base, config.cell, str(plain(config.model))): config for config in bases}.values():
-        load_base(config)
+    # Generated data and trained bases cannot be wrong; without files there is no reason to load torch here.
+    tables = {str(plain(job.config.data)): job.config for job in jobs if job.config.data.name != "reber"}
+    with_base = [job.config for job in jobs if getattr(job.config, "base", None)]
+    bases = {(config.base, config.cell, str(plain(config.model))): config for config in with_base}
+    if tables:
+        from espalier.experiments.common import load_data
+
+        for config in tables.values():
+            load_data(config.data)
+    if bases:
+        from espalier.experiments.prune import load_base
+
+        for config in bases.values():
+            load_base(config)
 
 
 def refuse_forgotten_sweep(hydra):
