@@ -32,13 +32,14 @@ p.lead { font-size: 1.05rem; } .soft { color: var(--soft); } code, pre { font: 1
 pre { background: #f5f6fa; padding: .7rem; overflow-x: auto; white-space: pre-wrap; }
 table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums; font-size: 13px; }
 th, td { padding: .22rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { text-align: right; font-weight: 600; } th.word, td.word { text-align: left; }
+th { text-align: right; font-weight: 600; white-space: normal; vertical-align: bottom; }
+pre.settings { column-count: 3; } th.word, td.word { text-align: left; }
 .wide { overflow-x: auto; } figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; }
 figcaption { color: var(--soft); font-size: 13px; } .bad { color: #a4161a; }
 @page { size: A4 landscape; margin: 12mm; }
 @media print { body { max-width: none; margin: 0; font-size: 10pt; } figure, tr { break-inside: avoid; }
  h2 { break-after: avoid; }
- table { font-size: 7pt; } th, td { padding: .1rem .3rem; } pre { white-space: pre-wrap; } details { display: block; } }
+ table { font-size: 6.5pt; } th, td { padding: .1rem .25rem; } .wide { overflow: visible; } pre { white-space: pre-wrap; } }
 """
 
 
@@ -203,8 +204,7 @@ def _levels(summary, results, controls, published):
                 _text(figures.titled(key, keys)), f"{percent:g} %", f"{100 * (1 - kept / total):.2f} %",
                 f"{kept:,} of {total:,}", number(own["cut"]), number(own["best"]),
                 number(own["cut_test_accuracy"]), number(own["best_test_accuracy"]),
-                "" if lost == seeds else f"{own['regain_epoch'].median():g}",
-                "" if lost == seeds else f"{own['regain_step'].median():g}", f"{lost} of {seeds}" if lost else "",
+                *(_middle(own[f"regain_{what}"]) for what in ("epoch", "step")), f"{lost} of {seeds}" if lost else "",
             ]  # fmt: skip
             if controls is not None:
                 held = tables.of_series(controls, key)
@@ -215,6 +215,12 @@ def _levels(summary, results, controls, published):
                 row += _published(published, key, percent, results)
             rows.append(row)
     return "<h2>Level by level</h2>" + table(columns, rows, 1)
+
+
+def _middle(moments):
+    """The median over seeds as the sentences have it: what never happened is later than all else; empty if that is it."""
+    middle = tables.middle(moments)
+    return "" if math.isinf(middle) else f"{middle:g}"
 
 
 def _published(published, key, percent, results):
@@ -249,7 +255,7 @@ def _settings(summary, about):
     seeds = ", ".join(str(seed) for seed in sorted(summary["seed"].unique()))
     return (
         f"<h2>Settings</h2><p>Seeds {seeds}. {_text(versions)}.</p><p>The first job's configuration; the others differ in what "
-        f"was swept.</p><pre>{_text(about['config'])}</pre>"
+        f"was swept.</p><pre class='settings'>{_text(about['config'])}</pre>"
     )
 
 

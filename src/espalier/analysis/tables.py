@@ -43,14 +43,20 @@ def regains(rows):
     """
     told = []
     for percent, seeds in rows.groupby("percent"):
-        # A seed that never regained counts as later than all others; of two in the middle the later one is told.
-        epochs = sorted(seeds["regain_epoch"].fillna(math.inf))[len(seeds) // 2]
+        epochs = middle(seeds["regain_epoch"])
         if epochs == 0:
             continue
         if not seeds["epochs"].any():
             return "not retrained"
         told.append((percent, None if math.isinf(epochs) else epochs))
     return told
+
+
+def middle(moments):
+    """Median of moments of regain: a seed that never regained counts as later than all others (infinity), and of two in the
+    middle the later one is told.
+    """
+    return sorted(moments.fillna(math.inf))[len(moments) // 2]
 
 
 def overview(summary, tolerance):

@@ -31,8 +31,8 @@ def load_data(config):
         splits = data.load(config)
         left = {name: splits.facts[name] for name in ("duplicates", "also_in_test") if splits.facts.get(name)}
         if left:
-            told = " and ".join(f"{count} strings ({name.replace('_', ' ')})" for name, count in left.items())
-            progress.current.say(f"left out of train: {told}")
+            told = " and ".join(f"{count} {name.replace('_', ' ')}" for name, count in left.items())
+            progress.current.say(f"strings left out of train: {told}")
         _loaded[key] = splits, baselines(splits.train, splits.test)
     return _loaded[key]
 

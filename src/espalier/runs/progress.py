@@ -39,7 +39,7 @@ class Progress:
                     TextColumn("{task.percentage:3.0f} %  {task.fields[now]}"),
                 )
                 with Bars(*columns, console=self.console, transient=True, refresh_per_second=4) as bars:
-                    self.bar = bars, bars.add_task(self._place(), total=1.0, now="")
+                    self.bar = bars, bars.add_task(self._place(), total=1.0, now="preparing")
                     yield
             else:
                 yield
