@@ -28,7 +28,7 @@ def finished(config, **changes):
     return run
 
 
-def equal_results(one, two):
+def assert_equal_results(one, two):
     assert without_seconds(one / "results.csv") == without_seconds(two / "results.csv")
     assert without_seconds(one / "summary.csv") == without_seconds(two / "summary.csv")
     for name in ("curve.csv", "survivors.csv"):
@@ -102,7 +102,7 @@ def test_tensorboard_has_fixed_tags_and_hyper_parameters(config):
 
 def test_twice_in_a_row_is_bit_identical(tmp_path):
     runs = [finished(tiny_config(tmp_path / name, curve=True, score="random")) for name in ("one", "two")]
-    equal_results(*runs)
+    assert_equal_results(*runs)
 
 
 def test_a_level_of_a_list_equals_that_level_alone(config):
@@ -135,7 +135,7 @@ def test_killed_and_repeated_equals_uninterrupted(tmp_path, monkeypatch, moment,
     before = len(calls)
     with monkeypatch.context() as patch:
         patch.setattr(progress.Progress, "advance", lambda self, units, now, line=False: calls.append(now))
-        equal_results(whole, finished(settings))
+        assert_equal_results(whole, finished(settings))
     parts = calls[: before - 1], calls[before:]
     trained = [{now for now in part if "epoch" in now and "after the cut" not in now} for part in parts]
     assert not trained[0] & trained[1], "an epoch that was finished was trained again"

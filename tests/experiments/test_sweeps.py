@@ -1,6 +1,7 @@
 """Sweeps: parallel, interrupted, on a full disk, from one's own folder, reported."""
 
 import importlib.util
+import os
 import re
 import resource
 import shutil
@@ -222,16 +223,26 @@ def slurm_is_up():
 
 @pytest.mark.skipif(not slurm_is_up(), reason="no Slurm here")
 def test_slurm_runs_a_job_array_and_a_killed_job_goes_on(tmp_path):
-    sweep = ["-m", *FAST, "cell=gru", "target=i2h,h2h", "percent=[50]", "engine=slurm", "hydra.launcher.mem_gb=2"]
-    first = run("prune", *sweep, cwd=tmp_path, timeout=300)
-    assert first.returncode == 0, first.stderr
-    whole = kill.results(tmp_path / "outputs")
-    (victim,) = (tmp_path / "outputs").glob("prune/gru-i2h*/seed_0")
-    (victim / "result.json").unlink()
-    (victim / "levels" / "50.json").unlink()
-    second = run("prune", *sweep, cwd=tmp_path, timeout=300)
-    assert second.returncode == 0 and "1 of 2 jobs were done before" in second.stdout
-    assert kill.results(tmp_path / "outputs") == whole
+    sweep = ["-m", *kill.DOORS["prune"], "trainer.max_epochs=300", "target=i2h,h2h", "logger=none"]
+    slurm = ["engine=slurm", "hydra.launcher.mem_gb=2", "hydra.launcher.timeout_min=10"]
+    process = kill.start("prune", [*sweep, *slurm], tmp_path / "outputs")
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("outputs/train/*/seed_0/training.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    subprocess.run(["pkill", "-KILL", "-f", f"submitit.core._submit {tmp_path}"], check=True)
+    subprocess.run(["scancel", "--name=espalier"], check=True)
+    os.killpg(process.pid, signal.SIGKILL)  # without sacct the waiting command cannot see what happened to its tasks
+    process.communicate()
+    while subprocess.run(["squeue", "-h", "--name=espalier"], capture_output=True, text=True).stdout.strip():
+        time.sleep(0.5)
+    (log,) = tmp_path.glob("outputs/train/*/seed_0/train.log")
+    before = log.read_text().count("epoch ")
+    assert 0 < before < 300 and not list(tmp_path.rglob("result.json"))
+    kill.finish("prune", [*sweep, *slurm], tmp_path / "outputs")
+    assert log.read_text().count("epoch ") <= 301, "the base started over"
+    assert len(list(tmp_path.glob("outputs/sweeps/*/.submitit/*_[01]"))) >= 2, "no job array"
+    kill.finish("prune", sweep, tmp_path / "whole")
+    assert kill.results(tmp_path / "outputs") == kill.results(tmp_path / "whole")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
