@@ -137,6 +137,11 @@ def test_train_alone(door, tmp_path):
     assert code == 0 and "done before" in err
 
 
+def test_an_experiment_of_another_door_is_told(door):
+    code, _, err = door("train", "experiment=quick")
+    assert code == 2 and err.count("\n") == 1 and "experiment/quick" in err and "'retrain'" in err
+
+
 def test_an_unwritable_folder_is_told(door, tmp_path):
     (tmp_path / "file").write_text("")
     code, _, err = door("prune", *FAST, "outputs=file/inside")

@@ -59,7 +59,10 @@ def one_line(error):
             return f"hydra/launcher={name} is not installed: pip install 'espalier[{EXTRAS.get(name, name)}]'"
         return f"{group}={name} is unknown; there are {', '.join(error.options)}"
     cause = error.__cause__
-    lines = [str(error).splitlines()[0], *(str(cause).splitlines()[:1] if cause and str(cause) != str(error) else [])]
+    first, *more = str(error).splitlines()
+    if first.endswith(":") and more:
+        first = f"{first} {more[0].strip()}"
+    lines = [first, *(str(cause).splitlines()[:1] if cause and str(cause) != str(error) else [])]
     return ": ".join(line.rstrip(".") for line in lines).removeprefix("Error merging override ")
 
 
