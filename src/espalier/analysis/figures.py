@@ -111,7 +111,7 @@ def training(folder, rows, cell, baselines):
             axis.plot(rows["epoch"], rows[f"{split}_accuracy"].astype(float), label=name, color=colour, linewidth=1.3)
     baseline_lines(axis, baselines)
     axis.set(title=f"{NAMES.get(cell, cell)}: training of the base", xlabel="epoch", ylabel="accuracy", ylim=(None, 1.01))
-    axis.legend(loc="lower left", ncols=3, fontsize=7, bbox_to_anchor=(0, 0.06))
+    axis.legend(loc="center right", fontsize=7)
     save(figure, folder, "training")
 
 

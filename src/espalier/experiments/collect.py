@@ -16,8 +16,6 @@ from espalier.runs import files
 from espalier.runs.identity import OUTSIDE
 from espalier.runs.run import read_result
 
-TABLES = {"prune": ("results.csv", "summary.csv", "curve.csv", "survivors.csv"), "train": ("results.csv",)}
-
 
 def command():
     """The command line that is running, as one would type it."""
@@ -33,7 +31,7 @@ def describe(folder, story, experiment, runs):
 def pruning(folder, directories, about, unfinished=()):
     """Tables, figures and report.html in `folder`, from the finished runs in `directories`.  Returns the joined summary."""
     joined, variants = {}, variants_of(directories)
-    for name in TABLES["prune"]:
+    for name in KEYS:
         join(folder, name, directories, variants)
         joined[name] = tables.read(folder / name)
     summary, results, survivors = joined["summary.csv"], joined["results.csv"], joined["survivors.csv"]
