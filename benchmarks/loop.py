@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from espalier.graphs import layered
+
 
 class LoopLayer(nn.Module):
     """One recurrent layer; weights, gate order and equations are torch's, the masks multiply in every time step."""
@@ -73,3 +75,41 @@ class LoopClassifier(nn.Module):
     def forward(self, tokens):
         """tokens: `(N, T)`, padded with zeros, which are fed through like any letter."""
         return self.out(self.recurrent(self.embedding(tokens.long()))[:, -1])
+
+
+class LoopGraph(nn.Module):
+    """A network wired like a graph as the study's code ran it: one loop over time steps per connected pair of layers, the
+    masks inside; state dict in the study's layout.
+
+    interleaved: repeat the rows of a mask one after the other, as the study did, instead of gate by gate.
+    """
+
+    def __init__(self, cell, graph, interleaved=True, codes=128, classes=2):
+        super().__init__()
+        structure = layered(graph)
+        sizes, edges = structure.sizes, structure.edges()
+        self.embedding = nn.Embedding(codes, sizes[0])
+        self.recurrent = nn.Module()
+        self.recurrent.recurrent_layers = nn.ModuleList(
+            LoopLayer(cell, sizes[max(target - 1, 0)], size) for target, size in enumerate(sizes)
+        )
+        skips = {(s, t): LoopLayer(cell, sizes[s], sizes[t]) for s, t in edges if t - s > 1}
+        self.recurrent.skip_layers = nn.ModuleList(skips.values())
+        self.out = nn.Linear(sizes[-1], classes)
+        self.skips = [[(s, loop) for (s, to), loop in skips.items() if to == t] for t in range(len(sizes))]
+        for (s, t), places in edges.items():
+            loop = skips[s, t] if t - s > 1 else self.recurrent.recurrent_layers[t]
+            mask = torch.zeros(sizes[t], sizes[s], dtype=torch.bool)
+            mask[tuple(zip(*places))] = True
+            count = len(loop.weight_ih) // sizes[t]
+            loop.mask_i2h = mask.repeat_interleave(count, 0) if interleaved else mask.repeat(count, 1)
+
+    def forward(self, tokens):
+        """tokens: `(N, T)`, padded with zeros, which are fed through like any letter; the last time step is read."""
+        states, results = self.embedding(tokens.long()), []
+        for loop, skips in zip(self.recurrent.recurrent_layers, self.skips):
+            states = loop(states)
+            for source, skip in skips:
+                states = states + skip(results[source])
+            results.append(states)
+        return self.out(states[:, -1])

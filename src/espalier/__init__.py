@@ -17,8 +17,9 @@ _FROM = {
     "Pruning": "espalier.pruning.callback",
     "Regain": "espalier.pruning.regain",
     "SequenceClassifier": "espalier.nn",
+    "GraphClassifier": "espalier.nn",
 }
-_MODULES = ("data", "nn", "published", "pruning")
+_MODULES = ("data", "graphs", "nn", "published", "pruning")
 __all__ = ["InputError", "__version__", *_FROM, *_MODULES]
 
 

@@ -5,10 +5,12 @@ import re
 import torch
 
 from espalier.errors import InputError
-from espalier.nn import SequenceClassifier, gates
+from espalier.graphs import layered
+from espalier.nn import GraphClassifier, SequenceClassifier, gates
 
 _RECURRENT = re.compile(r"recurrent\.recurrent_layers\.(\d+)\.(weight_ih|weight_hh|bias_ih|bias_hh)")
 _MASK = re.compile(r"recurrent\.recurrent_layers\.(\d+)\.mask_(i2h|h2h)")
+_GRAPH = re.compile(r"recurrent\.(recurrent|skip)_layers\.(\d+)\.(weight_ih|weight_hh|bias_ih|bias_hh|mask_i2h|mask_h2h)")
 _OTHER = {"embedding.weight": "embedding.weight", "out.weight": "head.weight", "out.bias": "head.bias"}
 
 
@@ -52,6 +54,47 @@ def sequence_classifier(state_dict, cell, readout="last_step"):
     Raises: InputError if the tensors do not make up a network of this cell.
     """
     return build(translate(state_dict), cell, readout)
+
+
+def graph_classifier(state_dict, graph, cell, readout="last_step", gate_mask="interleaved"):
+    """The study's network wired like a random graph, as a `GraphClassifier` with `skip="separate"`.
+
+    state_dict: `embedding.weight`, `recurrent.recurrent_layers.{l}.*`, `recurrent.skip_layers.{k}.*` (ordered by target, then
+    source layer), `out.*`. Its `mask_i2h` and `mask_h2h` buffers say which weights count, in the study's own order of the
+    vertices of a layer; where they are missing, the graph does, its vertices in the graph's order, by `gate_mask`.
+    graph: any networkx graph.  readout: `last_step`, as the study read it.
+
+    Raises: InputError if graph, cell and tensors do not belong together.
+    """
+    _refuse_oddities(state_dict)
+    codes, width = _matrix(state_dict, "embedding.weight")
+    classes, _ = _matrix(state_dict, "out.weight")
+    arguments = dict(width=width, codes=codes, classes=classes, readout=readout, gate_mask=gate_mask, init="uniform")
+    model = GraphClassifier(graph, cell, skip="separate", **arguments)
+    values = {}
+    for key, value in state_dict.items():
+        if match := _GRAPH.fullmatch(key):
+            part = {"mask_i2h": "mask_ih", "mask_h2h": "mask_hh"}.get(match[3], match[3])
+            values[f"recurrent.{'layers' if match[1] == 'recurrent' else 'skips'}.{match[2]}.{part}_l0"] = value
+        else:
+            values[_OTHER.get(key, key)] = value
+    own = model.state_dict()
+    unknown = [key for key in values if key not in own]
+    missing = [key for key in own if key not in values and ".mask_" not in key]
+    if unknown or missing:
+        what = f"missing {', '.join(missing)}" if missing else f"unknown {', '.join(map(str, unknown))}"
+        raise InputError(f"not the weights of {cell} on this graph of {len(layered(graph).layers)} layers: {what}")
+    for key, value in values.items():
+        if value.shape != own[key].shape:
+            raise InputError(
+                f"sizes do not fit: {key} is {tuple(value.shape)}, the graph and {cell} ask for {tuple(own[key].shape)}"
+            )
+        if ".mask_" in key and int(value.sum()) != int(own[key].sum()):
+            raise InputError(f"{key} keeps {int(value.sum())} weights, the graph has edges for {int(own[key].sum())}")
+        if not torch.isfinite(value).all():
+            raise InputError(f"{key} holds values that are not finite")
+    model.load_state_dict({**own, **values})
+    return model
 
 
 def build(state_dict, cell, readout="last_token"):
@@ -105,6 +148,8 @@ def _refuse_oddities(state_dict):
 
 
 def _matrix(state_dict, key):
+    if key not in state_dict:
+        raise InputError(f"not a state dict of this kind: missing {key}")
     if state_dict[key].dim() != 2 or 0 in state_dict[key].shape:
         raise InputError(f"sizes do not fit: {key} is {tuple(state_dict[key].shape)}, should be a matrix")
     return tuple(state_dict[key].shape)

@@ -2,5 +2,6 @@
 
 from espalier.nn.cells import CELLS, gates, layer
 from espalier.nn.classifier import SequenceClassifier, Stack
+from espalier.nn.graph import GraphClassifier
 
-__all__ = ["CELLS", "SequenceClassifier", "Stack", "gates", "layer"]
+__all__ = ["CELLS", "GraphClassifier", "SequenceClassifier", "Stack", "gates", "layer"]

@@ -27,6 +27,11 @@ class Stack(nn.Module):
         return states
 
 
+def at_last_token(states, lengths):
+    """The states `(T, N, hidden)` at the last real token of each sequence: `(N, hidden)`."""
+    return states[lengths - 1, torch.arange(len(lengths), device=states.device)]
+
+
 class SequenceClassifier(nn.Module):
     """Classifies token sequences by the last state of a recurrent network.
 
@@ -59,7 +64,7 @@ class SequenceClassifier(nn.Module):
         states = self.recurrent(self.embedding(tokens.t().int()))
         if self.readout == "last_step":
             return self.head(states[-1])
-        return self.head(states[lengths - 1, torch.arange(len(lengths), device=states.device)])
+        return self.head(at_last_token(states, lengths))
 
     @property
     def sizes(self):

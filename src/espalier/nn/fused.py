@@ -18,13 +18,27 @@ def run(layer, inputs):
 
     The written-out version is taken where it is faster and all it must be: training on the CPU, with biases.
     """
-    written_out = torch.is_grad_enabled() and layer.training and inputs.device.type == "cpu" and layer.bias
-    if not written_out or isinstance(layer, nn.LSTM) or len(inputs) == 0:
+    if not (_written_out(inputs, layer.training) and layer.bias) or isinstance(layer, nn.LSTM):
         return layer(inputs)[0]
     weights = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
     if isinstance(layer, nn.GRU):
         return _GRU.apply(inputs, *weights)
     return _Plain.apply(inputs, *weights, layer.nonlinearity == "relu")
+
+
+def call(cell, inputs, weights, training):
+    """The same for a cell given by name and its weights `(weight_ih, weight_hh, bias_ih, bias_hh)`, which may be computed."""
+    if _written_out(inputs, training) and cell != "lstm":
+        return _GRU.apply(inputs, *weights) if cell == "gru" else _Plain.apply(inputs, *weights, cell == "rnn_relu")
+    start = inputs.new_zeros(1, inputs.shape[1], weights[1].shape[1])
+    rest = (weights, True, 1, 0.0, training, False, False)  # has biases, one layer, no dropout, one direction, time first
+    if cell == "lstm":
+        return torch.lstm(inputs, (start, start), *rest)[0]
+    return {"gru": torch.gru, "rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu}[cell](inputs, start, *rest)[0]
+
+
+def _written_out(inputs, training):
+    return torch.is_grad_enabled() and training and inputs.device.type == "cpu" and len(inputs) > 0
 
 
 class _Plain(torch.autograd.Function):
