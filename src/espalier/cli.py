@@ -87,3 +87,4 @@ def door(name):
 
 train = door("train")
 prune = door("prune")
+structure_search = door("structure_search")

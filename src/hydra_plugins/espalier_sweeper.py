@@ -62,13 +62,20 @@ class Sweeper(BasicSweeper):
         pool = Path(jobs[0].config.outputs)
         runs = [{"run": job.run.directory.relative_to(pool), "overrides": " ".join(job.overrides)} for job in jobs]
         collect.describe(sweep.directory, story, experiment, runs)
-        todo = base_first([job for job in jobs if job.config.force or not (job.run.result() and controls.done(job.config))])
+        todo = base_first(
+            [job for job in jobs if self.wanted(job.config) or not (job.run.result() and controls.done(job.config))]
+        )
         stories.check(todo)
         returns = self.launch(sweep, todo)
         stories.finish_sweep(story, sweep, len(jobs) - len(todo))
         if sweep.failures:
             raise SystemExit(1)
         return returns
+
+    @staticmethod
+    def wanted(config):
+        """Whether there is work although the run may be done."""
+        return config.force or getattr(config, "predict", None) is not None
 
     def plan(self, arguments, story):
         """Compose every job once and check it.  Raises: InputError, before any job starts."""

@@ -7,19 +7,28 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from espalier.analysis import figures, report, tables
+from espalier.analysis import figures, report, structure, tables
 from espalier.errors import InputError
 from espalier.experiments import controls
-from espalier.experiments.config import PruneConfig, from_yaml
+from espalier.experiments.config import PruneConfig, StructureConfig, from_yaml
 from espalier.experiments.plan import prune_run, train_run
 from espalier.runs import files
 from espalier.runs.identity import OUTSIDE
-from espalier.runs.run import read_result
+from espalier.runs.run import read_result, versions
 
 
 def command():
     """The command line that is running, as one would type it."""
     return shlex.join([f"python {Path(sys.argv[0]).name}", *sys.argv[1:]]).replace("'python ", "python ").replace(".py'", ".py")
+
+
+def about(cell, run=None):
+    """What a report of a structure search says of itself."""
+    from hydra.core.hydra_config import HydraConfig
+
+    experiment = HydraConfig.get().runtime.choices.get("experiment") if HydraConfig.initialized() else None
+    told = {"cell": cell, "command": command(), "experiment": experiment, "versions": versions()}
+    return told if run is None else {**told, "config": (run / "config.yaml").read_text(), "seed": run.config["seed"]}
 
 
 def describe(folder, story, experiment, runs):
@@ -46,6 +55,27 @@ def pruning(folder, directories, about, unfinished=()):
     held = control_rows(directories, variants) if config.controls else None
     report.write(folder, summary, results, first["baselines"], about, held, unfinished)
     return summary
+
+
+def structures(folder, directories, about, unfinished=()):
+    """Joined tables and report.html of the finished searches in `directories`, into `folder`."""
+    variants, joined = variants_of(directories), {}
+    for name in ("results.csv", "dense.csv", "correlations.csv", "prediction.csv"):
+        parts = []
+        for directory in directories:
+            config = from_yaml(directory / "config.yaml", StructureConfig)
+            part = pd.read_csv(directory / name, dtype=str, keep_default_na=False)
+            own = {"cell": config.cell, "variant": variants[directory]}
+            own |= {} if "seed" in part else {"seed": str(config.seed)}
+            parts.append(part.assign(**{key: value for key, value in own.items() if key not in part}))
+        joined[name] = pd.concat(parts, ignore_index=True)
+        files.write_text(folder / name, joined[name].to_csv(index=False, lineterminator="\n"))
+    first = directories[0]
+    told = {**about, "versions": read_result(first)["versions"], "config": (first / "config.yaml").read_text()}
+    results = [read_result(directory) for directory in directories]
+    structure.compare(
+        folder, [tables.read(folder / name) for name in ("correlations.csv", "prediction.csv")], results, told, unfinished
+    )
 
 
 #: What tells the rows of a table apart; runs of a sweep may repeat rows (its base, its curve), which are kept once.
@@ -119,23 +149,28 @@ def pool_of(directory):
     return directory.parents[2]
 
 
-def again(path):
+def again(path, story):
     """Collect a sweep's folder, or a run's, anew from what is finished.  Returns (folder, summary, number unfinished)."""
     folder = Path(path)
     sweep = files.read_json(folder / "sweep.json")
     if sweep is None and not (folder / "config.yaml").exists():
         raise InputError(f"report={path} is no folder of a sweep (outputs/sweeps/...) or of a run")
+    own = folder.resolve().parent.parent.name if sweep is None else sweep["story"]
+    if own != story:
+        raise InputError(f"report={path} was made by {own}.py; {own}.py report={path} tells it again")
     if sweep is None:
         runs = pd.DataFrame({"run": ["."], "overrides": [""]})
-        sweep, root = {"experiment": None, "command": f"python prune.py report={path}", "story": "prune"}, folder
+        sweep, root = {"experiment": None, "command": f"python {story}.py report={path}"}, folder
     else:
         runs, root = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False), folder.parents[1]
-    if sweep["story"] != "prune":
-        raise InputError(f"report={path} is a sweep of {sweep['story']}.py; only those of prune.py have a report")
     states = [(root / run, overrides, read_result(root / run)) for run, overrides in runs.itertuples(index=False)]
     done = [directory for directory, _, result in states if result]
     if not done:
         raise InputError(f"report={path}: none of its {len(states)} runs is finished")
     unfinished = [(overrides, "not finished") for _, overrides, result in states if not result]
     about = {"command": sweep["command"], "experiment": sweep["experiment"]}
+    if story == "structure_search":
+        if [folder] != done:
+            structures(folder, done, about, unfinished)
+        return folder, None, len(unfinished)
     return folder, pruning(folder, done, about, unfinished), len(unfinished)

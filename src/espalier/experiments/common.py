@@ -146,16 +146,17 @@ class Board:
         for row in rows:
             self.row(row)
 
-    def row(self, row):
+    def values(self, values, step):
+        """Scalars by tag; those that are None are left out."""
         if self.logger:
-            values = {
-                f"{split}/{what}": row[f"{split}_{what}"]
-                for split in ("train", "val", "test")
-                for what in ("loss", "accuracy")
-                if row[f"{split}_{what}"] is not None
-            }
-            self.logger.log_metrics(values, row["epoch"])
+            self.logger.log_metrics({tag: value for tag, value in values.items() if value is not None}, step)
             self.logger.save()
+
+    def row(self, row):
+        self.values(
+            {f"{split}/{what}": row[f"{split}_{what}"] for split in ("train", "val", "test") for what in ("loss", "accuracy")},
+            row["epoch"],
+        )
 
     def finish(self, parameters, metrics):
         if self.logger:

@@ -51,6 +51,36 @@ class Mode(Enum):
     fixed = "fixed"
 
 
+class Skip(Enum):
+    summed = "summed"
+    separate = "separate"
+
+
+class GateMask(Enum):
+    tiled = "tiled"
+    interleaved = "interleaved"
+
+
+class H2h(Enum):
+    dense = "dense"
+    diagonal = "diagonal"
+
+
+class Sinks(Enum):
+    last_layer = "last_layer"
+    all = "all"
+
+
+class Initial(Enum):
+    isolated = "isolated"
+    star = "star"
+
+
+#: The study's three first.
+REGRESSORS = (
+    "bayesian_ridge", "random_forest", "ada_boost", "ridge", "gradient_boosting", "support_vector", "nearest_neighbours",
+    "mean",
+)  # fmt: skip
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 
 
@@ -209,6 +239,88 @@ class PruneConfig(TrainConfig):
             _not_negative(f"{name}.tolerance", getattr(self, name).tolerance)
 
 
+@dataclass
+class GraphModel:
+    skip: Skip = Skip.summed
+    gate_mask: GateMask = GateMask.tiled
+    h2h: H2h = H2h.dense
+    sinks: Sinks = Sinks.last_layer
+    embedding: Optional[int] = None
+    readout: Readout = Readout.last_token
+    init: Init = Init.orthogonal
+
+    def __post_init__(self):
+        if self.embedding is not None:
+            _positive("model.embedding", self.embedding)
+
+
+@dataclass
+class Graph:
+    barabasi_albert: int = 70
+    watts_strogatz: int = 70
+    erdos_renyi: int = 60
+    nodes: List[int] = field(default_factory=lambda: [10, 50])
+    attach: float = 0.1
+    ba_initial: Initial = Initial.isolated
+    neighbours: float = 0.2
+    rewire: List[float] = field(default_factory=lambda: [0.1, 0.5, 1.0])
+    probability: List[float] = field(default_factory=lambda: [0.2, 0.3])
+    tries: int = 100
+    folder: Optional[str] = None
+    seed: int = 0
+
+    def __post_init__(self):
+        counts = [self.barabasi_albert, self.watts_strogatz, self.erdos_renyi]
+        if min(counts) < 0 or (not any(counts) and not self.folder):
+            raise InputError(f"graph needs a number of graphs, got {counts} (or graph.folder=DIR)")
+        if len(self.nodes) != 2 or not 2 <= self.nodes[0] <= self.nodes[1]:
+            raise InputError(f"graph.nodes must be [fewest, most] with at least 2, got {list(self.nodes)}")
+        for name in ("attach", "neighbours", "tries"):
+            _positive(f"graph.{name}", getattr(self, name))
+        for name in ("rewire", "probability"):
+            values = getattr(self, name)
+            if not values or not all(0 <= value <= 1 for value in values):
+                raise InputError(f"graph.{name} must be a list of numbers from 0 to 1, got {list(values)}")
+
+
+@dataclass
+class Predictor:
+    regressors: List[str] = field(default_factory=lambda: list(REGRESSORS[:3]))
+    folds: int = 5
+    repeats: int = 4
+    seed: int = 0
+
+    def __post_init__(self):
+        unknown = [name for name in self.regressors if name not in REGRESSORS]
+        if unknown or not self.regressors:
+            raise InputError(f"predictor.regressors must be among {', '.join(REGRESSORS)}, got {', '.join(unknown) or 'none'}")
+        if self.folds < 2:
+            raise InputError(f"predictor.folds must be at least 2, got {self.folds}")
+        _positive("predictor.repeats", self.repeats)
+
+
+@dataclass
+class StructureConfig(TrainConfig):
+    model: GraphModel = field(default_factory=GraphModel)
+    graph: Graph = field(default_factory=Graph)
+    predictor: Predictor = field(default_factory=Predictor)
+    dense: int = 10
+    processes: Optional[int] = None
+    results: Optional[str] = None
+    predict: Optional[int] = None
+    predict_each: int = 5
+    report: Optional[str] = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        _not_negative("dense", self.dense)
+        _positive("predict_each", self.predict_each)
+        if self.processes is not None:
+            _positive("processes", self.processes)
+        if self.predict is not None and self.predict < 4:
+            raise InputError(f"predict must be at least 4 graphs, got {self.predict}")
+
+
 def levels(percent):
     """`percent` as a sorted list of distinct numbers from 0 to 100 (whole ones as int): 10, 10.0 and [10] are the same.
 
@@ -277,3 +389,4 @@ def register():
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="prune_schema", node=PruneConfig)
+    store.store(name="structure_schema", node=StructureConfig)

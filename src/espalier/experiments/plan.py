@@ -1,6 +1,8 @@
 """Which runs a configuration stands for. Imports no torch, so that finished jobs are told apart before anything starts."""
 
-from espalier.experiments.config import TrainConfig
+import dataclasses
+
+from espalier.experiments.config import Graph, Predictor, TrainConfig
 from espalier.runs.run import Run
 
 
@@ -20,5 +22,19 @@ def base_run(config):
     return None if config.base is not None else train_run(config)
 
 
+def structure_run(config):
+    """The `Run` of one search: all its graphs, trained with one cell and seed, and the analysis of them."""
+    return Run("structure_search", f"{config.cell}-{config.model.skip.name}-{config.data.name}", config)
+
+
+def rows_run(config):
+    """The `Run` that keeps the trained graphs of every search that trains its graphs like this one, whatever their number and
+    whatever is made of them.
+    """
+    counts = {family: getattr(Graph, family) for family in ("barabasi_albert", "watts_strogatz", "erdos_renyi")}
+    shared = dataclasses.replace(config, graph=dataclasses.replace(config.graph, **counts), predictor=Predictor(), dense=0)
+    return Run("graphs", f"{config.cell}-{config.model.skip.name}-{config.data.name}", shared)
+
+
 #: door -> the run of one of its jobs
-RUNS = {"train": train_run, "prune": prune_run}
+RUNS = {"train": train_run, "prune": prune_run, "structure_search": structure_run}

@@ -5,6 +5,7 @@ import importlib
 from espalier.errors import InputError
 from espalier.experiments.config import to_config
 from espalier.experiments.plan import RUNS
+from espalier.runs.files import read_json
 
 
 def console():
@@ -22,7 +23,9 @@ def run_job(story, composed, sweeping, parallel=False):
 
     config = to_config(composed)
     if getattr(config, "report", None) is not None:
-        return tell_again(config)
+        return tell_again(story, config)
+    if getattr(config, "results", None) is not None:
+        return tell_table(config)
     run = RUNS[story](config)
     if parallel:
         remote = progress.current = progress.Remote(run / "status.json", f"{run.name} {run.directory.name}")
@@ -44,7 +47,7 @@ def work(story, config, run):
     from espalier.experiments import controls
     from espalier.runs import progress
 
-    if not config.force and run.result():
+    if not config.force and run.result() and getattr(config, "predict", None) is None:
         progress.current.say(f"done before: {run.directory}")
     else:
         importlib.import_module(f"espalier.experiments.{story}").job(config)
@@ -59,6 +62,10 @@ def tell_alone(story, run, config):
 
         about = {"command": collect.command(), "experiment": None}
         tell_pruning(collect.pruning(run.directory, [run.directory], about), run.result(), config)
+    elif story == "structure_search":
+        tell_structure(run.directory)
+        if config.predict is not None:
+            console().print(read_json(run / f"predict_{config.predict}" / "prediction.json")["told"])
     else:
         result = run.result()
         split = "val" if result["judge"] == "validation" else "test"
@@ -67,14 +74,42 @@ def tell_alone(story, run, config):
     tell_places(run.directory, config)
 
 
-def tell_again(config):
+def tell_structure(directory):
+    """The strongest correlations and the sentences of one search, from its files."""
+    from espalier.analysis import structure, tables
+
+    found = [tables.read(directory / f"{name}.csv") for name in ("results", "correlations", "prediction")]
+    structure.overview(*found, console())
+
+
+def tell_table(config):
+    """results=FILE."""
+    from espalier.analysis import structure
+    from espalier.experiments.structure_search import analyse_table
+
+    folder, found = analyse_table(config)
+    for cell, *told in found:
+        if len(found) > 1:
+            console().print(f"{cell}:", style="bold")
+        structure.overview(*told, console())
+    tell_places(folder, config)
+    return str(folder)
+
+
+def tell_again(story, config):
     """report=DIR."""
     from espalier.experiments import collect
     from espalier.runs.run import read_result
 
-    folder, summary, left = collect.again(config.report)
-    result = read_result(folder)
-    tell_pruning(summary, result, config)
+    folder, summary, left = collect.again(config.report, story)
+    if story == "structure_search":
+        if summary is None and (folder / "config.yaml").exists():
+            from espalier.experiments.structure_search import analyse_again
+
+            analyse_again(folder)
+            tell_structure(folder)
+    else:
+        tell_pruning(summary, read_result(folder), config)
     if left:
         console().print(f"{left} runs are not finished; the sweep's own command does them")
     tell_places(folder, config)
@@ -90,13 +125,20 @@ def finish_sweep(story, sweep, before):
     config = sweep.jobs[0].config
     if before:
         console().print(f"{before} of {len(sweep.jobs)} jobs were done before")
-    if done and story == "prune":
+    if done and story != "train":
         reasons = {" ".join(overrides): reason for overrides, reason, _ in sweep.failures}
         missing = [" ".join(job.overrides) for job in sweep.jobs if job.run.directory not in set(done)]
         unfinished = [(overrides, reasons.get(overrides, "not finished")) for overrides in missing]
         about = {"command": collect.command(), "experiment": sweep.experiment}
-        summary = collect.pruning(sweep.directory, done, about, unfinished)
-        tell_pruning(summary, read_result(done[0]), config)
+        if story == "prune":
+            summary = collect.pruning(sweep.directory, done, about, unfinished)
+            tell_pruning(summary, read_result(done[0]), config)
+        else:
+            collect.structures(sweep.directory, done, about, unfinished)
+            for job in sweep.jobs:
+                if job.run.directory in done:
+                    console().print(" ".join(job.overrides), style="bold", markup=False)
+                    tell_structure(job.run.directory)
     elif done:
         collect.join(sweep.directory, "results.csv", done)
         for job in sweep.jobs:
@@ -141,8 +183,14 @@ def check(jobs):
 
     # Generated data and trained bases cannot be wrong; without files there is no reason to load torch here.
     tables = {str(plain(job.config.data)): job.config for job in jobs if job.config.data.name != "reber"}
+    searches = [job.config for job in jobs if hasattr(job.config, "graph")]
     with_base = [job.config for job in jobs if getattr(job.config, "base", None)]
     bases = {(config.base, config.cell, str(plain(config.model))): config for config in with_base}
+    if any(config.graph.folder for config in searches):
+        from espalier.experiments.structure_search import search_graphs
+
+        for config in searches:
+            search_graphs(config.graph)
     if tables:
         from espalier.experiments.common import load_data
 

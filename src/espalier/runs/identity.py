@@ -10,9 +10,12 @@ from espalier.runs.files import digest
 #: Rises when the same configuration would give other results than before; old runs are then never met again.
 FORMAT = 1
 #: Keys that leave the results as they are (controls are runs of their own). The seed is a folder below the hash.
-OUTSIDE = ("outputs", "force", "device", "threads", "logger", "seed", "controls", "report")
-#: Keys that name input files: they enter by their content.
-FILES = (("data", "train"), ("data", "test"), ("base",))
+OUTSIDE = (
+    "outputs", "force", "device", "threads", "logger", "seed", "controls", "report", "processes", "results", "predict",
+    "predict_each",
+)  # fmt: skip
+#: Keys that name input files, or a folder of them: they enter by their content.
+FILES = (("data", "train"), ("data", "test"), ("base",), ("graph", "folder"))
 
 
 def identity(values):
@@ -39,6 +42,12 @@ _digests = {}
 
 
 def _content(path):
+    if Path(path).is_dir():
+        return {file.name: _digest(file) for file in sorted(Path(path).iterdir()) if file.is_file()}
+    return _digest(path)
+
+
+def _digest(path):
     """The file's digest; computed again only if its size or time changed, since a sweep asks for every job."""
     try:
         stat = Path(path).stat()

@@ -1,0 +1,161 @@
+"""Figures of a structure search, each as PNG and SVG."""
+
+import math
+
+import matplotlib
+import networkx as nx
+import numpy as np
+
+from espalier.analysis.figures import STYLE, grid, save
+from espalier.graphs import layered
+
+#: The properties of the study's tables 6.1 to 6.4, which it drew as joint plots.
+DRAWN = (
+    "layers", "nodes", "edges", "source_nodes", "diameter", "density", "average_shortest_path_length", "eccentricity_var",
+    "degree_var", "closeness_var", "nodes_betweenness_var", "edge_betweenness_var",
+)  # fmt: skip
+COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8a5a9e", "#b08900", "#4a4e69")
+
+
+def colours(frame):
+    return dict(zip(dict.fromkeys(frame["graph"]), COLOURS * len(frame)))
+
+
+@matplotlib.rc_context(STYLE)
+def families(folder, frame, dense=None):
+    """Accuracy by family, beside the dense networks."""
+    groups = {family.replace("_", "\n"): own["test_acc"] for family, own in frame.groupby("graph", sort=False)}
+    shades = list(colours(frame).values())[: len(groups)]
+    for kind, own in dense.groupby("kind") if dense is not None and len(dense) else ():
+        groups["dense,\n" + ("same depth" if kind == "depth" else "three layers")] = own["test_acc"]
+        shades.append("#8d99ae")
+    figure, (axis,) = grid(1, max(4.2, 1.4 * len(groups)), 3.8)
+    axis.boxplot(list(groups.values()), widths=0.55, showfliers=False, medianprops={"color": "black"})
+    spread = np.random.default_rng(0)
+    for place, (values, colour) in enumerate(zip(groups.values(), shades), start=1):
+        axis.scatter(place + spread.uniform(-0.18, 0.18, len(values)), values, s=12, color=colour, alpha=0.6, linewidth=0)
+    axis.set_xticks(range(1, len(groups) + 1), [f"{name}\nn = {len(values)}" for name, values in groups.items()], fontsize=8)
+    axis.set(ylabel="accuracy on test", title="Accuracy by family")
+    save(figure, folder, "families")
+
+
+def correlations(folder, correlated):
+    """A heat map: property by family."""
+    names = {family: family.replace("_", "\n") for family in dict.fromkeys(correlated["family"])}
+    heat_map(folder, "correlations", correlated.assign(column=correlated["family"].map(names)))
+
+
+def cells(folder, correlated, names):
+    """A heat map: property by search of a sweep.  names: (cell, variant, seed) -> its name."""
+    overall = correlated[correlated["family"] == "all"]
+    columns = [names[key].replace(", ", "\n") for key in zip(overall["cell"], overall["variant"], overall["seed"])]
+    heat_map(folder, "cells", overall.assign(column=columns))
+
+
+@matplotlib.rc_context({**STYLE, "axes.grid": False})
+def heat_map(folder, name, correlated):
+    """Pearson's r, a row per property, a column per value of `column`."""
+    values = correlated.pivot(index="property", columns="column", values="pearson")
+    values = values.loc[list(dict.fromkeys(correlated["property"])), list(dict.fromkeys(correlated["column"]))]
+    certain = correlated.pivot(index="property", columns="column", values="p_adjusted").loc[values.index, values.columns] < 0.05
+    figure, (axis,) = grid(1, 2.6 + 1.05 * values.shape[1], 0.8 + 0.2 * len(values))
+    image = axis.imshow(values.to_numpy(dtype=float), aspect="auto", vmin=-1, vmax=1, cmap="RdBu_r")
+    for (i, j), value in np.ndenumerate(values.to_numpy(dtype=float)):
+        if not math.isnan(value):
+            weight = "bold" if certain.iloc[i, j] else "normal"
+            shade = "white" if abs(value) > 0.6 else "black"
+            axis.text(j, i, f"{value:+.2f}", ha="center", va="center", fontsize=6.5, color=shade, fontweight=weight)
+    axis.set_yticks(range(len(values)), values.index, fontsize=7)
+    axis.set_xticks(range(values.shape[1]), values.columns, fontsize=7)
+    axis.set_title("Pearson's r with accuracy on test\n(bold: p < 0.05 after correction)", fontsize=9)
+    figure.colorbar(image, ax=axis, shrink=0.6)
+    save(figure, folder, name)
+
+
+@matplotlib.rc_context(STYLE)
+def joint(folder, frame, correlated):
+    """Accuracy against each property of the study's tables, with both distributions at the edges."""
+    figure, axes = grid(len(DRAWN), 3.5, 3.1)
+    overall = correlated[correlated["family"] == "all"].set_index("property")
+    for axis, name in zip(axes, DRAWN):
+        x, y = frame[name].astype(float), frame["test_acc"].astype(float)
+        for family, colour in colours(frame).items():
+            own = frame["graph"] == family
+            axis.scatter(x[own], y[own], s=9, color=colour, alpha=0.6, linewidth=0, label=family.replace("_", " "))
+        row = overall.loc[name]
+        told = "does not vary"
+        if not math.isnan(row["pearson"]):
+            slope, start = np.polyfit(x, y, 1)
+            ends = np.array([x.min(), x.max()])
+            axis.plot(ends, start + slope * ends, color="black", linewidth=0.9)
+            told = f"r = {row['pearson']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
+        axis.set_xlabel(f"{name}   {told}", fontsize=7)
+        axis.set_ylim(y.min() - 0.02, min(y.max() + 0.02, 1.02))
+        axis.tick_params(labelsize=6)
+        for place, values, direction in (((0, 1.01, 1, 0.1), x, "vertical"), ((1.01, 0, 0.1, 1), y, "horizontal")):
+            edge = axis.inset_axes(place)
+            edge.hist(values, bins=14, color="#8d99ae", orientation=direction)
+            edge.set_axis_off()
+    axes[0].legend(fontsize=6, loc="lower right")
+    figure.supylabel("accuracy on test", fontsize=9)
+    save(figure, folder, "joint")
+
+
+@matplotlib.rc_context(STYLE)
+def predicted(folder, frame, held, table):
+    """Predicted against measured accuracy, per regressor, out of fold."""
+    names = [name for name in held if name not in ("row", "test_acc")]
+    figure, axes = grid(len(names), 3.5, 3.3)
+    found = table[(table["features"] == "all") & (table["protocol"] == "cross_validation")].set_index("regressor")["r2"]
+    low, high = held[["test_acc", *names]].min().min(), held[["test_acc", *names]].max().max()
+    for axis, name in zip(axes, names):
+        for family, colour in colours(frame).items():
+            own = (frame["graph"] == family).to_numpy()
+            points = held[own]
+            axis.scatter(points["test_acc"], points[name], s=11, color=colour, alpha=0.6, linewidth=0, label=family)
+        axis.plot([low, high], [low, high], color="black", linewidth=0.8)
+        axis.set(xlabel="measured", ylabel="predicted", title=f"{name}, R² {found[name]:.2f}")
+    axes[0].legend(fontsize=6)
+    save(figure, folder, "predicted")
+
+
+@matplotlib.rc_context({**STYLE, "axes.grid": False})
+def graphs(folder, frame, known, count=6):
+    """Graphs from the best to the worst, evenly spaced in rank, in their layers."""
+    ranked = frame.sort_values("test_acc", ascending=False)
+    places = np.unique(np.linspace(0, len(ranked) - 1, count).round().astype(int))
+    figure, axes = grid(len(places), 4.0, 3.0)
+    for axis, place in zip(axes, places):
+        row = ranked.iloc[place]
+        structure = layered(known[row["graph"], int(row["graph_nr"])])
+        layers = enumerate(structure.layers)
+        spots = {vertex: (k, (i + 1) / (len(layer) + 1)) for k, layer in layers for i, vertex in enumerate(layer)}
+        index = structure.index
+        near = [edge for edge in structure.dag.edges if index[edge[1]] - index[edge[0]] == 1]
+        skips = [edge for edge in structure.dag.edges if index[edge[1]] - index[edge[0]] > 1]
+        dots = dict(ax=axis, node_size=22, arrows=True, arrowsize=4)
+        nx.draw_networkx_edges(structure.dag, spots, near, edge_color="#4a4e69", width=0.5, **dots)
+        nx.draw_networkx_edges(
+            structure.dag, spots, skips, edge_color="#c8553d", width=0.35, alpha=0.55, connectionstyle="arc3,rad=0.25", **dots
+        )
+        ends = [vertex for layer in structure.layers[:-1] for vertex in layer if not structure.dag.out_degree(vertex)]
+        shades = ["#1b6ca8" if index[v] == 0 else "#b08900" if v in ends else "#588157" for v in structure.dag]
+        nx.draw_networkx_nodes(structure.dag, spots, ax=axis, node_size=22, node_color=shades, linewidths=0)
+        title = f"{row['graph'].replace('_', ' ')} {row['graph_nr']}: {row['test_acc']:.4f} (rank {place + 1})"
+        axis.set_title(title, fontsize=8)
+        axis.set_axis_off()
+    figure.suptitle("blue: sources, ochre: dead ends, red: edges that skip layers", fontsize=8)
+    save(figure, folder, "graphs")
+
+
+@matplotlib.rc_context(STYLE)
+def ranking(folder, table):
+    """Predicted accuracy of unseen graphs by rank, and the measured one of those that were trained."""
+    figure, (axis,) = grid(1, 6, 3.6)
+    axis.plot(table["rank"], table["predicted"], ".", color="#8d99ae", markersize=4, label="predicted")
+    trained = table.dropna(subset="test_acc")
+    for family, own in trained.groupby("graph", sort=False):
+        axis.plot(own["rank"], own["test_acc"], "o", color=colours(table)[family], markersize=5, label=f"measured, {family}")
+    axis.set(xlabel="rank by predicted accuracy", ylabel="accuracy on test", title="Unseen graphs")
+    axis.legend(fontsize=7)
+    save(figure, folder, "ranking")

@@ -1,0 +1,426 @@
+"""Structure search: train networks wired like random graphs, measure, correlate, predict, and use the prediction."""
+
+import dataclasses
+import logging
+import os
+import random
+import threading
+import time
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from espalier import graphs
+from espalier.analysis import prediction, structure, structure_figures
+from espalier.errors import InputError
+from espalier.experiments.collect import about
+from espalier.experiments.common import Board, Clock, bench_of, load_data
+from espalier.experiments.config import StructureConfig, from_yaml, plain
+from espalier.experiments.plan import rows_run, structure_run
+from espalier.graphs import DIRECTED, STUDY
+from espalier.learning.fit import Epochs, fit
+from espalier.nn import GraphClassifier, SequenceClassifier
+from espalier.runs import files, progress
+from espalier.runs.identity import identity
+from espalier.runs.seeds import seeded, stream
+
+log = logging.getLogger(__name__)
+
+#: The study's columns first (its `mode` is the cell), then ours.
+COLUMNS = (
+    "mode", "graph", "graph_nr", *STUDY, "test_acc", "test_loss", "time", *DIRECTED, "seed", "parameters", "val_acc",
+    "val_loss", "train_acc", "train_loss",
+)  # fmt: skip
+DENSE = (
+    "graph", "graph_nr", "kind", "layers", "hidden", "parameters", "graph_parameters", "test_acc", "val_acc", "train_acc",
+    "graph_test_acc", "time",
+)  # fmt: skip
+FILES = ("results.csv", "dense.csv", "correlations.csv", "prediction.csv", "importance.csv", "predicted.csv")
+#: Layers of the dense network that stands beside a graph whatever the graph's depth: the base's.
+DENSE_LAYERS = 3
+WATCH = "espalier-watch"
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """A graph with its place: family and number within it."""
+
+    family: str
+    number: int
+    graph: nx.Graph
+
+    @property
+    def name(self):
+        return f"{self.family}_{self.number}"
+
+
+def draw(config, family, number, purpose="graph"):
+    """The graph at this place of a family, from a stream of its own."""
+    own = random.Random(stream(config.seed, purpose, family, number))
+    n = own.randint(*config.nodes)
+    if family == "barabasi_albert":
+        graph = graphs.barabasi_albert(n, config.attach, own.getrandbits(32), config.ba_initial.name)
+    elif family == "watts_strogatz":
+        rewire = own.choice(list(config.rewire))
+        graph = graphs.watts_strogatz(n, config.neighbours, rewire, own.getrandbits(32), config.tries)
+    else:
+        graph = graphs.erdos_renyi(n, own.choice(list(config.probability)), own.getrandbits(31), config.tries)
+    return Named(family, number, graph)
+
+
+def search_graphs(config):
+    """The graphs of a search, in order: from its folder, or drawn.  Raises: InputError."""
+    if config.folder:
+        return [Named(*found) for found in graphs.read_folder(config.folder)]
+    return [draw(config, family, number) for family in graphs.FAMILIES for number in range(getattr(config, family))]
+
+
+def unseen_graphs(config, count, known):
+    """`count` graphs that are not among the known ones, the families in the proportions of the search."""
+    counts = {family: getattr(config, family) for family in graphs.FAMILIES if getattr(config, family)}
+    shares = np.diff(np.round(np.cumsum([0, *counts.values()]) / sum(counts.values()) * count).astype(int))
+    seen, found = {_signature(named.graph) for named in known}, []
+    for family, share in zip(counts, shares):
+        number, tries = 0, 0
+        while number < share:
+            named = draw(config, family, tries, "unseen")
+            tries += 1
+            if _signature(named.graph) not in seen:
+                seen.add(_signature(named.graph))
+                found.append(Named(f"unseen_{family}", number, named.graph))
+                number += 1
+            elif tries > 100 * share + 1000:
+                raise InputError(f"predict={count}: there are not so many different {family} graphs; raise graph.nodes")
+    return found
+
+
+def _signature(graph):
+    return len(graph), frozenset(map(frozenset, graph.edges))
+
+
+def analyse_table(config):
+    """results=FILE: only the analysis, of any table in the study's columns; a folder per cell where it holds several.
+
+    Returns (folder, list of (cell, frame, correlations, prediction)).
+    """
+    frame = structure.read(config.results, config.predictor.folds)
+    path = Path(config.results)
+    name = f"{path.stem}-{identity({'table': files.digest(path), 'predictor': plain(config.predictor)})}"
+    folder = Path(config.outputs) / "structure_analysis" / name
+    found = []
+    for mode, own in frame.groupby("mode", sort=False):
+        cell = mode.lower()
+        into = folder if frame["mode"].nunique() == 1 else folder / cell
+        with progress.current.job(f"{cell}, {len(own)} rows", 1):
+            told = structure.analyse(into, own.reset_index(drop=True), config.predictor, about(cell))
+        found.append((cell, own, *told))
+    return folder, found
+
+
+def job(config):
+    """One job of structure_search.py: a search, or (predict=N) the use of a finished one."""
+    run = structure_run(config)
+    if config.predict is not None:
+        return use(config, run)
+    known = search_graphs(config.graph)
+    prediction_needs(config, len(known))
+    with run.alone():
+        if config.force or not run.result():
+            with run.logging("structure_search"):
+                _search(config, run, known)
+
+
+def prediction_needs(config, count):
+    need = prediction.needed(config.predictor.folds)
+    if count < need:
+        raise InputError(f"{count} graphs: {config.predictor.folds} folds and the published split need {need}; raise graph.*")
+
+
+def _search(config, run, known):
+    run.start()
+    for named in known:
+        graphs.write(run / "graphs" / f"{named.name}.json", named.graph)
+    board = Board(run / "tensorboard", config.logger.tensorboard)
+    chosen = with_dense(config, known)
+    tasks = [Task(named) for named in known] + [Task(named, kind) for named in chosen for kind in ("depth", "parameters")]
+    rows, places = {}, {named.name: k for k, named in enumerate(known)}
+
+    def tell(task, row):
+        rows[task] = row
+        if task.kind == "graph":
+            board.values({"graphs/test_acc": row["test_acc"], "graphs/train_acc": row["train_acc"]}, places[task.key])
+            files.write_rows(
+                run / "results.csv", COLUMNS, [rows[task] for task in tasks if task.kind == "graph" and task in rows]
+            )
+
+    with progress.current.job(f"{config.cell}, {len(known)} graphs", len(tasks)):
+        train_all(config, tasks, tell, again=config.force)
+    dense = []
+    for task in tasks:
+        if task.kind != "graph" and rows[task]:
+            own = rows[Task(task.named)]
+            told = {"graph_parameters": own["parameters"], "graph_test_acc": own["test_acc"]}
+            dense.append({**rows[task], **told})
+    files.write_rows(run / "dense.csv", DENSE, dense)
+    analyse(config, run)
+    found = pd.read_csv(run / "prediction.csv")
+    name = prediction.best(found)
+    chosen = found[(found["regressor"] == name) & (found["features"] == "all")]
+    r2 = float(chosen.loc[chosen["protocol"] == "cross_validation", "r2"].item())
+    accuracy = [rows[Task(named)]["test_acc"] for named in known]
+    metrics = {"best_test_acc": max(accuracy), "mean_test_acc": float(np.mean(accuracy)), "prediction_r2": r2}
+    board.finish({"cell": config.cell, "skip": config.model.skip.name, "seed": config.seed, "graphs": len(known)}, metrics)
+    result = {"cell": config.cell, "seed": config.seed, "graphs": len(known), "regressor": name, **metrics}
+    run.finish(result, FILES)
+
+
+def analyse(config, run):
+    """Tables, figures and report of a search from its results.csv; reads only files, so that it can be repeated.
+
+    Returns (frame, correlations, prediction).
+    """
+    frame = structure.read(run / "results.csv", config.predictor.folds)
+    dense = pd.read_csv(run / "dense.csv") if (run / "dense.csv").exists() else None
+    known = {(family, number): graph for family, number, graph in graphs.read_folder(run / "graphs")}
+    return frame, *structure.analyse(run.directory, frame, config.predictor, about(config.cell, run), known, dense)
+
+
+def analyse_again(directory):
+    """`analyse` for the search in a folder."""
+    config = from_yaml(directory / "config.yaml", StructureConfig)
+    config.outputs = str(directory.resolve().parents[2])
+    return analyse(config, structure_run(config))
+
+
+# Training of single graphs
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """What is trained: the network wired like a graph, or (`depth`, `parameters`) a dense one beside it."""
+
+    named: Named
+    kind: str = "graph"
+
+    @property
+    def key(self):
+        return self.named.name if self.kind == "graph" else f"{self.named.name}-{self.kind}"
+
+    def __hash__(self):
+        return hash(self.key)
+
+    def __eq__(self, other):
+        return self.key == other.key
+
+
+def with_dense(config, known):
+    """The graphs that get dense networks beside them: spread evenly over the numbers of nodes."""
+    ranked = sorted(known, key=lambda named: (len(named.graph), named.family, named.number))
+    places = np.unique(np.linspace(0, len(ranked) - 1, min(config.dense, len(ranked))).round().astype(int))
+    return [ranked[place] for place in places]
+
+
+def train_all(config, tasks, tell, again=False):
+    """Train what is not trained yet, several at a time, each in its own process.
+
+    tell: function from (task, row), called as soon as a row is on disk; rows of before come first.  A row is None for a
+    dense network that would have no unit.  again: train also what is trained already.
+    """
+    from joblib import Parallel, delayed
+
+    kept = rows_run(config)
+    with kept.alone():
+        left = []
+        for task in tasks:
+            path = kept / "rows" / f"{task.key}.json"
+            if again:
+                path.unlink(missing_ok=True)
+                path.with_suffix(".ckpt").unlink(missing_ok=True)
+            row = files.read_json(path)
+            if row is None:
+                left.append(task)
+            else:
+                tell(task, row["row"])
+                progress.current.advance(1, "kept from before")
+        if left:
+            load_data(config.data)
+        count = min(processes(config), len(left))
+        if count <= 1:
+            found = ((task, one(config, task, kept.directory)) for task in left)
+        else:
+            parallel = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch="all")
+            found = parallel(delayed(_in_worker)(config, task, kept.directory) for task in left)
+        for k, (task, row) in enumerate(found, start=1):
+            tell(task, row)
+            now = f"{k} of {len(left)}, {task.key}" + (f": test accuracy {row['test_acc']:.4f}" if row else "")
+            progress.current.advance(1, now, line=k % max(1, len(left) // 10) == 0 or k == len(left))
+
+
+def processes(config):
+    """How many graphs are trained at a time: as configured, else a process per core, or one per GPU."""
+    if config.processes is not None:
+        return config.processes
+    if isinstance(progress.current, progress.Remote):  # a worker beside others
+        return 1
+    if config.device != "cpu":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.device_count() if config.device == "auto" else 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _in_worker(config, task, folder):
+    """`one`, in a process that ends with the one that started it, also when that is killed."""
+    if not any(thread.name == WATCH for thread in threading.enumerate()):
+        threading.Thread(target=_watch, args=[os.getppid()], name=WATCH, daemon=True).start()
+        progress.current.say = lambda line: None  # what there is to say about the data, the parent has said
+    return task, one(config, task, folder)
+
+
+def _watch(parent):
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def one(config, task, folder):
+    """Train one task and put its row into `rows/`; goes on from the last epoch if it was interrupted.  Returns the row."""
+    seconds, path = Clock(), Path(folder) / "rows" / f"{task.key}.json"
+    named = task.named
+    row = {"graph": named.family, "graph_nr": named.number}
+    with bench_of(config) as bench:
+        wired = network(config, named, bench.device)
+        if task.kind == "graph":
+            model = wired
+            told = {"mode": config.cell.upper(), **row, **graphs.properties(named.graph), "seed": config.seed}
+            told["parameters"] = wired.active
+        else:
+            layers = len(wired.recurrent.sizes) if task.kind == "depth" else DENSE_LAYERS
+            units = dense_units(config, layers, wired.active)
+            if units == 0:
+                files.write_json(path, {"row": None})
+                return None
+            model = dense(config, layers, units, bench.device, named)
+            count = sum(parameter.numel() for parameter in model.parameters())
+            told = {**row, "kind": task.kind, "layers": layers, "hidden": units, "parameters": count}
+
+        def end(epoch, step, classifier):
+            return {**judged(config, bench, model, classifier, epoch, task.key), "seconds": seconds()}
+
+        epochs = Epochs(end, start=seconds.after)
+        classifier = bench.classifier(model, "graph", task.key)
+        checkpoint = path.with_suffix(".ckpt")
+        fit(classifier, bench.device, config.trainer.max_epochs, config.trainer.clip_norm, [epochs], checkpoint)
+    last = epochs.rows[-1]
+    wanted = COLUMNS if task.kind == "graph" else DENSE
+    row = told | {name: last[name] for name in last if name in wanted} | {"time": last["seconds"]}
+    files.write_json(path, {"row": row})
+    checkpoint.unlink(missing_ok=True)
+    return row
+
+
+def judged(config, bench, model, classifier, epoch, key):
+    """The columns of the last epoch; of those before only how training went."""
+    train = classifier.train_score()
+    found = {"train_acc": train.accuracy, "train_loss": train.loss}
+    if epoch == config.trainer.max_epochs:
+        for split, short in (("validation", "val"), ("test", "test")):
+            score = bench.score(model, split, "graph", key)
+            found |= {f"{short}_acc": score.accuracy, f"{short}_loss": score.loss}
+    return found
+
+
+def network(config, named, device):
+    """The fresh network wired like a graph, its weights drawn for (seed, graph)."""
+    own = config.model
+    with seeded(config.seed, "init", named.name):
+        model = GraphClassifier(
+            named.graph, config.cell, own.skip.name, own.h2h.name, own.sinks.name, own.embedding, own.gate_mask.name,
+            readout=own.readout.name, init=own.init.name,
+        )  # fmt: skip
+    return model.to(device)
+
+
+def dense(config, layers, units, device, named):
+    with seeded(config.seed, "init", named.name, layers):
+        model = SequenceClassifier(
+            config.cell, [units] * layers, embedding=config.model.embedding, readout=config.model.readout.name,
+            init=config.model.init.name,
+        )  # fmt: skip
+    return model.to(device)
+
+
+def dense_units(config, layers, parameters):
+    """Units per layer of the largest dense network of so many layers that has no more parameters; 0 if there is none."""
+    import torch
+
+    units = 0
+    while True:
+        with torch.device("meta"):
+            model = SequenceClassifier(config.cell, [units + 1] * layers, embedding=config.model.embedding, init="uniform")
+        if sum(parameter.numel() for parameter in model.parameters()) > parameters:
+            return units
+        units += 1
+
+
+# Use of it
+
+
+def use(config, run):
+    """predict=N: rank N unseen graphs by predicted accuracy, train both ends of the ranking, and say whether it held."""
+    if config.graph.folder:
+        raise InputError("predict=N draws random graphs like those of the search; a search over graph.folder has none")
+    if not run.result():
+        raise InputError(f"predict={config.predict} needs the finished search; run the same command without predict first")
+    known = search_graphs(config.graph)
+    unseen = unseen_graphs(config.graph, config.predict, known)
+    frame = structure.read(run / "results.csv", config.predictor.folds)
+    name = run.result()["regressor"]
+    columns = list(prediction.FEATURES["all"])
+    model = prediction.pipeline(name, config.predictor.seed).fit(frame[columns].to_numpy(float), frame["test_acc"])
+    measured = pd.DataFrame([graphs.properties(named.graph) for named in unseen])
+    ranked = pd.DataFrame({
+        "graph": [named.family for named in unseen], "graph_nr": [named.number for named in unseen],
+        "predicted": model.predict(measured[columns].to_numpy(float)),
+    }).sort_values("predicted", ascending=False, kind="stable")  # fmt: skip
+    each = min(config.predict_each, len(unseen) // 2)
+    ends = [unseen[place] for place in [*ranked.index[:each], *ranked.index[-each:]]]
+    rows = {}
+    with run.logging("predict"), progress.current.job(f"{config.cell}, {2 * each} unseen graphs", 2 * each):
+        train_all(config, [Task(named) for named in ends], lambda task, row: rows.update({task.named.name: row}))
+    ranked.insert(0, "rank", range(1, len(ranked) + 1))
+    for name_ in ("test_acc", "val_acc"):
+        accuracy = [
+            rows.get(f"{family}_{number}", {}).get(name_) for family, number in zip(ranked["graph"], ranked["graph_nr"])
+        ]
+        ranked[name_] = pd.Series(accuracy, index=ranked.index, dtype=float)
+    folder = run / f"predict_{config.predict}"
+    files.write_text(folder / "ranking.csv", ranked.to_csv(index=False, lineterminator="\n"))
+    structure_figures.ranking(run / "figures", ranked)
+    told = held(ranked.dropna(subset="test_acc"), each, name, config.predict)
+    files.write_json(folder / "prediction.json", told)
+    analyse(config, run)
+    return told
+
+
+def held(trained, each, regressor, count):
+    """Whether the ranking held on the graphs that were trained: Spearman's rank correlation with its 95 % interval, and the
+    hit rate, the share of the top half by prediction that is in the top half by measurement.
+    """
+    rank = stats.spearmanr(trained["predicted"], trained["test_acc"]).statistic
+    top = set(trained.head(each).index)
+    hits = len(top & set(trained.sort_values("test_acc", ascending=False, kind="stable").head(each).index))
+    gap = trained.head(each)["test_acc"].mean() - trained.tail(each)["test_acc"].mean()
+    verdict = "held" if rank > 0 and hits > each / 2 else "did not hold"
+    told = (
+        f"Of {count} unseen graphs, ranked by {regressor}, the top and the bottom {each} were trained: the prediction "
+        f"{verdict}; rank correlation {rank:+.2f}, hit rate {hits} of {each}, the top is better by {gap:+.4f} on average."
+    )
+    return {
+        "graphs": count, "trained": 2 * each, "regressor": regressor, "rank_correlation": float(rank),
+        "hit_rate": hits / each, "top_minus_bottom": float(gap), "told": told,
+    }  # fmt: skip
