@@ -1,0 +1,271 @@
+"""The third story, from the command line and in parts."""
+
+import csv
+import json
+
+import networkx as nx
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from espalier import graphs
+from espalier.errors import InputError
+from espalier.experiments import structure_search
+from espalier.experiments.config import Graph, StructureConfig, Trainer
+from espalier.experiments.plan import rows_run, structure_run
+from espalier.graphs import STUDY
+from espalier.runs import progress
+
+TINY = [
+    "data.train_size=160", "data.test_size=80", "data.validation_fraction=0.25", "data.batch_size=16", "trainer.max_epochs=1",
+    "graph.barabasi_albert=4", "graph.watts_strogatz=4", "graph.erdos_renyi=4", "graph.nodes=[6,10]", "processes=1", "dense=1",
+    "predictor.regressors=[bayesian_ridge,mean]", "predictor.repeats=1", "logger=none",
+]  # fmt: skip
+
+
+def table(tmp_path, kind="structure_search", name="results.csv"):
+    (path,) = (tmp_path / "outputs" / kind).rglob(name)
+    return path
+
+
+def test_a_search_from_the_command_line(door, tmp_path):
+    code, out, err = door("structure_search", "cell=gru", *TINY)
+    assert code == 0, err
+    path = table(tmp_path)
+    rows = list(csv.DictReader(path.open()))
+    assert len(rows) == 12 and list(rows[0])[: 4 + len(STUDY)] == ["mode", "graph", "graph_nr", *STUDY, "test_acc"]
+    assert {row["mode"] for row in rows} == {"GRU"}
+    for row in rows:
+        found = graphs.properties(graphs.read(path.parent / "graphs" / f"{row['graph']}_{row['graph_nr']}.json"))
+        assert all(float(row[name]) == found[name] for name in (*STUDY, *graphs.DIRECTED))
+    header = (path.parent / "correlations.csv").read_text().splitlines()[0]
+    assert header.startswith("property,family,pearson,low,high,spearman,p_adjusted")
+    assert (path.parent / "prediction.csv").read_text().splitlines()[0] == "regressor,features,protocol,r2,low,high"
+    for name in ("families", "correlations", "joint", "predicted", "graphs"):
+        assert all((path.parent / "figures" / f"{name}.{kind}").exists() for kind in ("png", "svg"))
+    assert "Predicted best by" in (path.parent / "report.html").read_text() and "Predicted best by" in out
+    dense = pd.read_csv(path.parent / "dense.csv")
+    assert set(dense["kind"]) <= {"depth", "parameters"} and (dense["parameters"] <= dense["graph_parameters"]).all()
+    assert json.loads((path.parent / "result.json").read_text())["graphs"] == 12
+
+    # More graphs: those that are trained are not trained again. A done search is not searched again.
+    kept = {row["graph"] + row["graph_nr"]: row["time"] for row in rows}
+    code, _, err = door("structure_search", "cell=gru", *TINY, "graph.erdos_renyi=5")
+    assert code == 0, err
+    (more,) = [found for found in (tmp_path / "outputs").rglob("results.csv") if found != path]
+    again = {row["graph"] + row["graph_nr"]: row["time"] for row in csv.DictReader(more.open())}
+    assert len(again) == 13 and all(again[name] == time for name, time in kept.items())
+    _, _, err = door("structure_search", "cell=gru", *TINY)
+    assert "done before" in err
+
+    # The analysis alone, of the search's own table, and the report once more.
+    code, out, err = door("structure_search", f"results={path}", *TINY)
+    assert code == 0, err
+    again = table(tmp_path, "structure_analysis", "correlations.csv")
+    assert again.read_text() == (path.parent / "correlations.csv").read_text()
+    (path.parent / "report.html").unlink()
+    code, out, err = door("structure_search", f"report={path.parent}")
+    assert code == 0 and (path.parent / "report.html").exists(), err
+    code, _, err = door("prune", f"report={path.parent}")
+    assert code == 2 and "structure_search.py report=" in err
+
+    # The use of it.
+    code, out, err = door("structure_search", "cell=gru", *TINY, "predict=9", "predict_each=2")
+    assert code == 0, err
+    ranking = pd.read_csv(path.parent / "predict_9" / "ranking.csv")
+    assert len(ranking) == 9 and ranking["predicted"].is_monotonic_decreasing
+    assert list(ranking["test_acc"].notna()) == [True] * 2 + [False] * 5 + [True] * 2
+    assert "rank correlation" in out and "rank correlation" in (path.parent / "report.html").read_text()
+
+
+def test_a_sweep_joins_and_compares(door, tmp_path):
+    code, _, err = door("structure_search", "-m", "cell=rnn_tanh,rnn_relu", *TINY, "dense=0")
+    assert code == 0, err
+    folder = next((tmp_path / "outputs" / "sweeps").iterdir())
+    joined = pd.read_csv(folder / "results.csv")
+    assert len(joined) == 24 and set(joined["cell"]) == {"rnn_tanh", "rnn_relu"}
+    assert (folder / "figures" / "cells.svg").exists() and "RNN-ReLU" in (folder / "report.html").read_text()
+    code, _, err = door("structure_search", f"report={folder}")
+    assert code == 0, err
+
+
+def test_thesis_values_stand_beside_ours(door, tmp_path):
+    code, _, err = door(
+        "structure_search", "experiment=thesis_structure", "cell=gru", *TINY, "graph.erdos_renyi=0", "graph.watts_strogatz=8"
+    )
+    assert code == 0, err
+    report = (table(tmp_path).parent / "report.html").read_text()
+    assert "published r" in report and "+0.74" in report and "0.67224" in report
+    config = (table(tmp_path).parent / "config.yaml").read_text()
+    assert "interleaved" in config and "separate" in config and "last_step" in config
+
+
+@pytest.fixture
+def config(tmp_path):
+    base = dict(
+        cell="rnn_tanh", outputs=str(tmp_path / "outputs"), processes=1, dense=1, trainer=Trainer(max_epochs=2),
+        graph=Graph(barabasi_albert=6, watts_strogatz=6, erdos_renyi=0, nodes=[6, 9]),
+    )  # fmt: skip
+
+    def make(**changes):
+        own = StructureConfig(**{**base, **changes})
+        own.data.train_size, own.data.test_size, own.data.validation_fraction, own.data.batch_size = 160, 80, 0.25, 32
+        own.predictor.regressors, own.predictor.repeats, own.logger.tensorboard = ["bayesian_ridge"], 1, False
+        return own
+
+    return make
+
+
+def without_time(path):
+    return [{k: v for k, v in row.items() if k != "time"} for row in csv.DictReader(path.open())]
+
+
+def test_interrupted_at_any_row_and_continued_gives_the_same_table(config, tmp_path, monkeypatch):
+    structure_search.job(config(outputs=str(tmp_path / "whole")))
+    whole = structure_run(config(outputs=str(tmp_path / "whole")))
+    advance = progress.current.advance
+    for stop in range(1, 15, 4):
+        own = config(outputs=str(tmp_path / f"stopped{stop}"))
+        count = iter(range(1, 100))
+
+        def interrupt(*arguments, **told):
+            if next(count) == stop:  # noqa: B023
+                raise KeyboardInterrupt
+            advance(*arguments, **told)
+
+        monkeypatch.setattr(progress.current, "advance", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            structure_search.job(own)
+        assert not structure_run(own).result()
+        monkeypatch.setattr(progress.current, "advance", advance)
+        structure_search.job(own)
+        for name in ("results.csv", "dense.csv"):
+            assert without_time(structure_run(own) / name) == without_time(whole / name)
+        for name in ("correlations.csv", "prediction.csv"):
+            assert (structure_run(own) / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_interrupted_within_a_graph(config, tmp_path, monkeypatch):
+    whole, own = config(outputs=str(tmp_path / "a")), config(outputs=str(tmp_path / "b"))
+    named = structure_search.search_graphs(own.graph)[7]
+    task = structure_search.Task(named)
+    expected = structure_search.one(whole, task, rows_run(whole).directory)
+    judged, calls = structure_search.judged, []
+
+    def interrupt(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise RuntimeError("killed")
+        return judged(*arguments)
+
+    monkeypatch.setattr(structure_search, "judged", interrupt)
+    with pytest.raises(RuntimeError):
+        structure_search.one(own, task, rows_run(own).directory)
+    found = structure_search.one(own, task, rows_run(own).directory)
+    assert len(calls) == 3  # the first epoch was not repeated
+    assert {**found, "time": 0} == {**expected, "time": 0}
+
+
+def test_two_processes_give_the_same_table(config, tmp_path):
+    one, two = config(outputs=str(tmp_path / "a")), config(outputs=str(tmp_path / "b"), processes=2)
+    for own in (one, two):
+        structure_search.job(own)
+    assert without_time(structure_run(one) / "results.csv") == without_time(structure_run(two) / "results.csv")
+
+
+def test_more_graphs_keep_the_first_and_seeds_change_them():
+    few = structure_search.search_graphs(Graph(barabasi_albert=3, watts_strogatz=2, erdos_renyi=1))
+    many = structure_search.search_graphs(Graph(barabasi_albert=5, watts_strogatz=5, erdos_renyi=5))
+    by_name = {named.name: named.graph for named in many}
+    assert [named.name for named in few][:3] == ["barabasi_albert_0", "barabasi_albert_1", "barabasi_albert_2"]
+    assert all(nx.utils.graphs_equal(named.graph, by_name[named.name]) for named in few)
+    other = structure_search.search_graphs(Graph(seed=1))
+    assert any(len(a.graph) != len(b.graph) for a, b in zip(other, structure_search.search_graphs(Graph())))
+    assert all(10 <= len(named.graph) <= 50 and nx.is_connected(named.graph) for named in other)
+
+
+def test_unseen_graphs_are_unseen():
+    config = Graph(barabasi_albert=8, watts_strogatz=4, erdos_renyi=0, nodes=[6, 7])
+    known = structure_search.search_graphs(config)
+    unseen = structure_search.unseen_graphs(config, 6, known)
+    signatures = [structure_search._signature(named.graph) for named in [*known, *unseen]]
+    assert len(unseen) == 6 and not set(signatures[:12]) & set(signatures[12:]) and len(set(signatures[12:])) == 6
+    with pytest.raises(InputError, match="not so many different"):
+        structure_search.unseen_graphs(Graph(barabasi_albert=2, watts_strogatz=0, erdos_renyi=0, nodes=[3, 3]), 50, known)
+
+
+def test_dense_networks_have_no_more_parameters_and_no_fewer_units_than_need_be(config):
+    own = config()
+    named = structure_search.search_graphs(own.graph)[0]
+    budget = structure_search.network(own, named, "cpu").active
+    for layers in (1, 3):
+        units = structure_search.dense_units(own, layers, budget)
+        counts = [
+            sum(p.numel() for p in structure_search.dense(own, layers, u, "cpu", named).parameters())
+            for u in (units, units + 1)
+        ]
+        assert counts[0] <= budget < counts[1]
+    assert structure_search.dense_units(own, 3, 10) == 0
+
+
+def test_what_held_means():
+    trained = pd.DataFrame({"predicted": [0.9, 0.8, 0.6, 0.5], "test_acc": [0.95, 0.7, 0.8, 0.6]})
+    told = structure_search.held(trained, 2, "ridge", 30)
+    assert told["hit_rate"] == 0.5 and told["rank_correlation"] == pytest.approx(0.8)
+    assert told["top_minus_bottom"] == pytest.approx(0.125) and "1 of 2" in told["told"]
+
+
+def test_a_folder_of_graphs(door, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for number in range(11):
+        graphs.write(folder / f"ring_{number}.json", nx.cycle_graph(5 + number))
+    nx.write_graphml(nx.path_graph(5), folder / "line_0.graphml")
+    code, _, err = door("structure_search", "cell=rnn_relu", *TINY, "dense=0", f"graph.folder={folder}")
+    assert code == 0, err
+    rows = list(csv.DictReader(table(tmp_path).open()))
+    assert [row["graph"] for row in rows] == ["line"] + ["ring"] * 11
+    first = table(tmp_path)
+    (folder / "line_0.graphml").unlink()
+    graphs.write(folder / "line_0.json", nx.path_graph(6))
+    code, _, err = door("structure_search", "cell=rnn_relu", *TINY, "dense=0", f"graph.folder={folder}")
+    assert code == 0 and first.exists() and len(list((tmp_path / "outputs" / "structure_search").iterdir())) == 2
+    code, _, err = door("structure_search", *TINY, f"graph.folder={folder}", "predict=8")
+    assert code == 2 and "graph.folder" in err
+
+
+@pytest.mark.parametrize(
+    "overrides, told",
+    [
+        (["graph.nodes=[1,5]"], "graph.nodes must be"),
+        (["graph.barabasi_albert=0", "graph.watts_strogatz=0", "graph.erdos_renyi=0"], "needs a number of graphs"),
+        (["graph.erdos_renyi=1"], "9 graphs: 5 folds"),
+        (["graph.rewire=[2]"], "graph.rewire"),
+        (["graph.attach=3"], "nodes"),
+        (["graph.folder=nowhere"], "graph.folder=nowhere"),
+        (["predictor.regressors=[forest]"], "predictor.regressors must be among"),
+        (["predictor.folds=1"], "predictor.folds"),
+        (["predict=2"], "predict must be at least"),
+        (["predict=8"], "needs the finished search"),
+        (["results=none.csv"], "cannot be read"),
+        (["model.skip=none"], "summed"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(door, overrides, told):
+    code, _, err = door("structure_search", *TINY, *overrides)
+    assert code == 2 and told in err and len(err.strip().splitlines()) == 1
+
+
+def test_every_choice_of_wiring_runs_one_step(config):
+    from espalier.experiments.config import GateMask, GraphModel, H2h, Sinks, Skip
+
+    named = structure_search.search_graphs(config().graph)[8]
+    tokens, lengths = torch.randint(65, 90, (4, 7)), torch.tensor([7, 3, 1, 5])
+    for skip in Skip:
+        for h2h in H2h:
+            for sinks in Sinks:
+                own = config(cell="lstm", model=GraphModel(skip, GateMask.interleaved, h2h, sinks, embedding=7))
+                model = structure_search.network(own, named, "cpu")
+                nn.functional.cross_entropy(model(tokens, lengths), lengths % 2).backward()
+                assert all(torch.isfinite(p.grad).all() for p in model.parameters())
