@@ -16,14 +16,16 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parents[1]
-SMALL = [
-    "data.train_size=400", "data.test_size=200", "data.validation_fraction=0.25", "data.batch_size=16", "model.hidden=[12,10]",
-    "trainer.max_epochs=6",
-]  # fmt: skip
+DATA = ["data.train_size=400", "data.test_size=200", "data.validation_fraction=0.25", "data.batch_size=16", "cell=gru"]
+SMALL = [*DATA, "model.hidden=[12,10]", "trainer.max_epochs=6"]
 DOORS = {
-    "train": [*SMALL, "cell=gru"],
-    "prune": [*SMALL, "cell=gru", "percent=[20,60,90]", "retrain=fixed", "retrain.max_epochs=4", "curve=false"],
-}
+    "train": SMALL,
+    "prune": [*SMALL, "percent=[20,60,90]", "retrain=fixed", "retrain.max_epochs=4", "curve=false"],
+    "structure_search": [
+        *DATA, "trainer.max_epochs=3", "graph.barabasi_albert=8", "graph.watts_strogatz=8", "graph.erdos_renyi=0", "dense=2",
+        "predictor.repeats=1", "processes=2",
+    ],
+}  # fmt: skip
 PARALLEL = ["-m", "engine=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"]
 
 
@@ -59,10 +61,10 @@ def results(outputs):
     found = {}
     for path in sorted(Path(outputs).rglob("*")):
         name = str(path.relative_to(outputs))
-        if path.name in ("results.csv", "summary.csv", "curve.csv", "survivors.csv") and "sweeps" not in path.parts:
+        if path.suffix == ".csv" and "sweeps" not in path.parts:
             lines = [line.split(",") for line in path.read_text().splitlines()]
-            skip = lines[0].index("seconds") if "seconds" in lines[0] else None
-            found[name] = [[value for k, value in enumerate(line) if k != skip] for line in lines]
+            skip = [lines[0].index(time) for time in ("seconds", "time") if time in lines[0]]
+            found[name] = [[value for k, value in enumerate(line) if k not in skip] for line in lines]
         elif path.suffix == ".pt":
             content = torch.load(path, weights_only=True)
             found[name] = {
@@ -79,7 +81,8 @@ def trial(door, arguments, folder, expected, moments):
     for seconds in moments:
         killed += kill_after(door, arguments, folder, seconds)
         now = {path: path.stat().st_mtime_ns for path in Path(folder).rglob("result.json")}
-        now |= {path: path.stat().st_mtime_ns for path in Path(folder).rglob("levels/*.json")}
+        for done in ("levels/*.json", "rows/*.json"):
+            now |= {path: path.stat().st_mtime_ns for path in Path(folder).rglob(done)}
         remade += sum(stamps[path] != now.get(path) for path in stamps)
         stamps = now
     finish(door, arguments, folder)

@@ -8,6 +8,11 @@ TINY = [
     "trainer.max_epochs=2",
 ]  # fmt: skip
 TINY_PRUNE = [*TINY, "retrain.max_epochs=2"]
+TINY_SEARCH = [
+    *(key for key in TINY if "model" not in key and "trainer" not in key), "trainer.max_epochs=1", "graph.barabasi_albert=4",
+    "graph.watts_strogatz=4", "graph.erdos_renyi=4", "graph.nodes=[6,10]", "processes=1", "dense=1",
+    "predictor.regressors=[bayesian_ridge,mean]", "predictor.repeats=1",
+]  # fmt: skip
 
 
 def tiny_config(outputs, kind=PruneConfig, **changes):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import TINY, TINY_PRUNE
+from helpers import TINY, TINY_PRUNE, TINY_SEARCH
 
 from espalier import SequenceClassifier
 
@@ -14,7 +14,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
 COMMANDS = sorted({
     command.split("#")[0].strip()
-    for command in re.findall(r"python ((?:train|prune)\.py [^`\n│|]*)", README)
+    for command in re.findall(r"python ((?:train|prune|structure_search)\.py [^`\n│|]*)", README)
     if "--help" not in command and "report=" not in command
 })  # fmt: skip
 
@@ -41,7 +41,13 @@ def test_command(door, tmp_path, command):
         (yaml,) = [code for language, code in BLOCKS if language == "yaml"]
         (tmp_path / "settings" / "experiment" / "mine.yaml").write_text(yaml)
         arguments.append("seed=0")
-    tiny = TINY if script == "train.py" else [*TINY_PRUNE, "curve=false"]
+    tiny = {"train.py": TINY, "prune.py": [*TINY_PRUNE, "curve=false"], "structure_search.py": TINY_SEARCH}[script]
+    if "results=table.csv" in arguments:
+        door("structure_search", "logger=none", *TINY_SEARCH)
+        (table,) = tmp_path.rglob("structure_search/**/results.csv")
+        (tmp_path / "table.csv").write_bytes(table.read_bytes())
+    if "predict=100" in arguments:
+        door("structure_search", "cell=gru", "logger=none", *TINY_SEARCH)
     if script == "prune.py" and "percent" not in command:
         tiny = [*tiny, "percent=[50]"]
     code, out, err = door(script.removesuffix(".py"), *arguments, "logger=none", *tiny)
