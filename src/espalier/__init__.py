@@ -14,6 +14,7 @@ _FROM = {
     "Masks": "espalier.pruning",
     "make_masks": "espalier.pruning",
     "prune": "espalier.pruning",
+    "shrink": "espalier.pruning",
     "Pruning": "espalier.pruning.callback",
     "Regain": "espalier.pruning.regain",
     "SequenceClassifier": "espalier.nn",

@@ -67,6 +67,12 @@ class SequenceClassifier(nn.Module):
         return self.head(at_last_token(states, lengths))
 
     @property
+    def readers(self):
+        """Which module reads the states of each recurrent layer: recurrent module -> list of names."""
+        names = [f"recurrent.layers.{l}" for l in range(len(self.recurrent.layers))]
+        return {name: [reader] for name, reader in zip(names, [*names[1:], "head"])}
+
+    @property
     def sizes(self):
         """The arguments that rebuild this network: plain numbers and words."""
         return {

@@ -199,6 +199,11 @@ class GraphClassifier(nn.Module):
         return self.head(torch.cat(read, 1) if len(read) > 1 else read[0])
 
     @property
+    def readers(self):
+        """Raises: InputError. A unit is a vertex here: take it out of the graph."""
+        raise InputError("the units of a network wired like a graph are its vertices: remove them from the graph instead")
+
+    @property
     def active(self):
         """Number of parameters that count: all but the i2h and h2h weights outside their masks."""
         masked = sum(int((~mask).sum()) for mask in self.recurrent.buffers())

@@ -25,7 +25,8 @@ class Pruning(pl.Callback):
     that of `w * mask`. Masks and record are part of the checkpoint; a resumed training goes on with them. The parameters
     keep their names: the checkpoint's weights load into plain torch.
 
-    target, percent, score, scope, modules, rule, generator: as for `espalier.prune`.
+    target, percent, score, scope, modules, rule, generator, structure, block, readers, data: as for `espalier.prune`; names
+    of modules are those within the LightningModule.
     masks: masks made elsewhere, instead of those arguments.
     monitor: name of a logged validation metric, higher is better, to watch for regain; base: its value before the cut;
     tolerance: what may be missing.  With `num_sanity_val_steps=-1` the value right after the cut is recorded too.
@@ -39,10 +40,14 @@ class Pruning(pl.Callback):
         target="both",
         percent=50,
         score="magnitude",
-        scope="global",
+        scope=None,
         modules=None,
         rule="exact",
         generator=None,
+        structure="weight",
+        block=(4, 4),
+        readers=None,
+        data=None,
         masks=None,
         monitor=None,
         base=None,
@@ -52,7 +57,7 @@ class Pruning(pl.Callback):
             raise InputError("Pruning(monitor=...) needs base=..., the metric's value before the cut")
         self.arguments = dict(
             target=target, percent=check_percent(percent), score=score, scope=scope, modules=modules, rule=rule,
-            generator=generator,
+            generator=generator, structure=structure, block=block, readers=readers, data=data,
         )  # fmt: skip
         self.masks, self.monitor = masks, monitor
         self.regain = None if base is None else Regain(base, tolerance)

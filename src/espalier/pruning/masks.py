@@ -1,5 +1,7 @@
 """The memory of what was pruned: one bool tensor per weight, True = kept."""
 
+import contextlib
+
 import torch
 
 from espalier.errors import InputError
@@ -10,7 +12,7 @@ class Masks:
 
     Nothing is wrapped: a masked weight of the module is zero, and whoever trains on calls `gradients` before the gradients
     are clipped and `weights` after the optimizer's step, which makes the training that of `w * mask` exactly, for every
-    optimizer that treats each weight on its own (`espalier.Pruning` does it under Lightning).
+    optimizer that treats each weight on its own (`attached` does it in any loop, `espalier.Pruning` under Lightning).
     """
 
     def __init__(self, masks):
@@ -79,6 +81,27 @@ class Masks:
             if factors[k] is None or factors[k].device != parameter.device or factors[k].dtype != parameter.dtype:
                 factors[k] = self[name].to(parameter.device, parameter.dtype)
         return parameters, factors
+
+    @contextlib.contextmanager
+    def attached(self, model, optimizer):
+        """Within the block, any loop that steps `optimizer` trains `w * mask`: gradients are masked as they are computed, so
+        before any clipping, and the weights after every step. It works under accumulation, mixed precision and DDP.
+
+        model: the module itself, also where DDP wraps it.
+        """
+        self.weights(model)
+        parameters, _ = self._on(model)
+
+        def masked(place):
+            return lambda gradient: gradient * self._on(model)[1][place].to(gradient.dtype)
+
+        handles = [p.register_hook(masked(k)) for k, p in enumerate(parameters) if p.requires_grad]
+        handles.append(optimizer.register_step_post_hook(lambda *_: self.weights(model)))
+        try:
+            yield self
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def __getstate__(self):
         return {"_masks": self._masks, "_bound": None}

@@ -5,11 +5,9 @@ import math
 import torch
 
 from espalier.errors import InputError
-from espalier.pruning.masks import Masks
+from espalier.pruning import structures
 from espalier.pruning.rules import RULES
-from espalier.pruning.scopes import groups
-from espalier.pruning.scores import SCORES
-from espalier.pruning.selection import select
+from espalier.pruning.structures import STRUCTURES
 
 
 def check_percent(percent):
@@ -22,46 +20,73 @@ def check_percent(percent):
 
 
 @torch.no_grad()
-def make_masks(model, target="both", percent=50, score="magnitude", scope="global", modules=None, rule="exact", generator=None):
+def make_masks(
+    model,
+    target="both",
+    percent=50,
+    score="magnitude",
+    scope=None,
+    modules=None,
+    rule="exact",
+    generator=None,
+    structure="weight",
+    block=(4, 4),
+    readers=None,
+    data=None,
+):
     """The `Masks` that `prune` would apply; the model stays as it is. Arguments as for `prune`."""
     percent = check_percent(percent)
-    for name, value, known in (("score", score, SCORES), ("rule", rule, RULES)):
+    for name, value, known in (("structure", structure, STRUCTURES), ("rule", rule, RULES)):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    weights = select(model, target, modules)
-    values = {weight.name: weight.parameter.detach().cpu() for weight in weights}
-    values = {name: value if value.dtype == torch.float64 else value.float() for name, value in values.items()}
-    for name, value in values.items():
-        if not torch.isfinite(value).all():
-            raise InputError(f"{name} holds values that are not finite; there is nothing to rank")
-    scores = SCORES[score](values, generator or torch.Generator().manual_seed(0))
-    if rule == "exact":
-        # What is zero already goes first, whatever the score: pruning further keeps what was pruned before.
-        scores = {name: value.masked_fill(values[name] == 0, -math.inf) for name, value in scores.items()}
-    masks = {weight.name: torch.ones(weight.parameter.shape, dtype=torch.bool) for weight in weights}
-    for members in groups(weights, scope).values():
-        blocks = [scores[weight.name][rows] for weight, rows in members]
-        kept = RULES[rule](torch.cat([block.flatten() for block in blocks]), percent)
-        for (weight, rows), block, part in zip(members, blocks, kept.split([block.numel() for block in blocks])):
-            masks[weight.name][rows] = part.view(block.shape)
-    return Masks(masks)
+    generator = generator or torch.Generator().manual_seed(0)
+    if structure == "unit":
+        if target != "both" or rule != "exact":
+            raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")
+        return structures.units(model, percent, score, scope or "tensor", modules, generator, readers, data)
+    tile = structures.check_block(block) if structure == "block" else (1, 1)
+    return structures.weights(model, target, percent, score, scope or "global", modules, rule, generator, tile)
 
 
-def prune(model, target="both", percent=50, score="magnitude", scope="global", modules=None, rule="exact", generator=None):
-    """Set `percent` of the weights of the recurrent layers in `model` to zero, in place.
+def prune(
+    model,
+    target="both",
+    percent=50,
+    score="magnitude",
+    scope=None,
+    modules=None,
+    rule="exact",
+    generator=None,
+    structure="weight",
+    block=(4, 4),
+    readers=None,
+    data=None,
+):
+    """Set `percent` of the weights of the recurrent layers in `model` to zero, in place; or of their hidden units, or blocks.
 
-    model: any `nn.Module` that holds `nn.RNN`, `nn.GRU`, `nn.LSTM` or their cells.
-    target: `i2h` (torch's `weight_ih*`), `h2h` (`weight_hh*`) or `both`; biases and other layers are never touched.
-    percent: share of the weights in each group of the scope, 0 to 100, absolute: weights that are zero already count, so
-    that pruning to 50 and then to 80 percent leaves 20.
-    score: `magnitude` or `random`.  scope: `global`, `layer`, `tensor` or `gate`.
+    model: any `nn.Module` that holds `nn.RNN`, `nn.GRU`, `nn.LSTM` or their cells: any number of layers, both directions,
+    projections, with or without biases. Frozen parameters are pruned like all others.
+    target: `i2h` (torch's `weight_ih*`), `h2h` (`weight_hh*`) or `both`; biases and other layers are never touched, except
+    that the weight of an `nn.Linear` that `modules` names is pruned with them, whatever the target.
+    percent: share of the weights (blocks, units) in each group of the scope, 0 to 100, absolute: what is zero already counts,
+    so that pruning to 50 and then to 80 percent leaves 20.
+    score: `magnitude` or `random`; of units also `incoming`, `outgoing` (norms), `activation` (needs `data`) or `taylor` (needs
+    gradients). scope: `global` (default), `layer`, `tensor` or `gate`; of units `tensor` (one direction of one layer; default,
+    so that the layers of an `nn.LSTM` stay equally wide), `layer` or `global`.
     modules: names of submodules to stay inside, by default all.
-    rule: `exact` removes `round(percent / 100 * n)` weights, ties by position; `percentile` what is strictly below the
+    rule: `exact` removes `round(percent / 100 * n)` of n, ties by position; `percentile` what is strictly below the
     percentile, as the study did.  generator: `torch.Generator` on the CPU for scores that draw numbers.
+    structure: `weight`; `block`, tiles of `block` rows x columns within a gate, by the mean score; or `unit`: a hidden unit
+    as a whole, its rows in every gate, its biases, and its columns in `h2h`, in the next layer and in its readers, after
+    which `espalier.shrink` removes it.
+    readers: for units, the modules that read the output of each recurrent module, by name: `{"rnn": ["head"]}`. Our own models
+    know theirs. `[]`: nobody in the model.  data: for `activation`, an iterable of the model's inputs.
 
     Returns: `Masks`, which keep the weights zero in later training.
-    Raises: InputError if nothing matches or an argument is out of range.
+    Raises: InputError if nothing matches, an argument is out of range, a layer would lose all its units, a reader is missing
+    or impossible, or (for units) a parameter is shared between modules.
     """
-    masks = make_masks(model, target, percent, score, scope, modules, rule, generator)
+    arguments = (target, percent, score, scope, modules, rule, generator, structure, block, readers, data)
+    masks = make_masks(model, *arguments)
     masks.weights(model)
     return masks

@@ -1,0 +1,307 @@
+"""Shrink: remove dead hidden units physically. The smaller network is the same function."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from espalier.errors import InputError
+from espalier.pruning.units import CANDIDATE, Units, all_units, check_readers, refuse_unusual
+
+
+@dataclass
+class Plan:
+    """What `shrink` would do.
+
+    keep: (module, layer, direction) -> numbers of the units that stay, in order; hidden: module -> its new hidden size;
+    folded: (module, layer, direction) -> number of units whose constant output goes into the biases of its readers.
+    """
+
+    keep: dict
+    hidden: dict
+    folded: dict
+    lines: list
+
+    def __str__(self):
+        return "\n".join(self.lines)
+
+
+@torch.no_grad()
+def plan(model, readers=None):
+    """The `Plan` of shrinking a model; the model stays as it is. Arguments and errors as for `shrink`."""
+    return _Shrinking(model, readers).plan
+
+
+@torch.no_grad()
+def shrink(model, readers=None, say=print):
+    """A new model without the dead hidden units of its RNN, GRU and LSTM modules, any depth, both directions, and their cells.
+
+    A unit is dead if nothing that lives reads it, if its output is always zero (from the zero state that torch starts with), or
+    if it is a constant (of an RNN: no incoming weights) that can be folded into the biases that follow. What lives
+    computes what it did before: outputs and final states of the units that stay are the same up to rounding.
+
+    model: stays as it is. Its modules keep their types: a multi-layer `nn.LSTM` has one hidden size, so that a layer which
+    keeps fewer units than another is filled up with zero units; with a projection at least `proj_size + 1` stay.
+    readers: which modules read the output of each recurrent module, by names: `{"rnn": ["head"]}`; `[]`: nobody in the model,
+    so that the output itself gets narrower. A linear layer that reads the output several times side by side (a flattened
+    sequence): `("head", copies)`. Recurrent modules that are not named stay as wide as they are. Our own models, and a model
+    that is itself an RNN, need none.
+    say: called with a line per layer before anything is removed; None: nothing.
+
+    Returns: a model of the same class, of plain torch modules.
+    Raises: InputError if all units of a layer are dead, a reader is missing or impossible, parameters are shared or on the meta
+    device.
+    """
+    work = _Shrinking(model, readers)
+    if say:
+        for line in work.plan.lines:
+            say(line)
+    return work.build()
+
+
+class _Shrinking:
+    def __init__(self, model, readers):
+        self.model = model
+        self.readers = check_readers(model, readers)
+        self.nodes = all_units(model, self.readers)
+        self.owners = {one.module: one.owner for one in self.nodes}
+        named = set(self.readers)
+        self.free = {one: one.projected or one.module in named for one in self.nodes}
+        involved = {name for one in self.nodes for name in (*one.rows, *(column.name for column in one.feeds))}
+        refuse_unusual(model, involved)
+        self.moved = self._moved()
+        self.constant = self._constant()
+        self.live = self._live()
+        self.plan = self._plan()
+
+    # What is dead
+
+    def _moved(self):
+        """Units -> which of them are ever other than zero: reached from an input, or a bias, through their candidate gate."""
+        moved = {one: torch.zeros(one.hidden, dtype=torch.bool) for one in self.nodes}
+        changed = True
+        while changed:
+            changed = False
+            for one in self.nodes:
+                gate = slice(CANDIDATE[one.gates] * one.hidden, (CANDIDATE[one.gates] + 1) * one.hidden)
+                i2h, h2h = (one.get(kind).detach()[gate].cpu() != 0 for kind in ("weight_ih", "weight_hh"))
+                outside = torch.ones(i2h.shape[1], dtype=torch.bool)
+                for source, first in one.sources:
+                    outside[first : first + source.hidden] = moved[source]
+                reached = i2h[:, outside].any(1)
+                reached |= (h2h if one.projected else h2h[:, moved[one]]).any(1)
+                reached |= self._bias(one, gate)
+                if (reached & ~moved[one]).any():
+                    moved[one] |= reached
+                    changed = True
+        return moved
+
+    def _bias(self, one, gate):
+        """Which units have a bias that moves them."""
+        if one.get("bias_ih") is None:
+            return torch.zeros(one.hidden, dtype=torch.bool)
+        i2h, h2h = (one.get(kind).detach()[gate].cpu() for kind in ("bias_ih", "bias_hh"))
+        if one.gates == 3:  # the reset gate comes between the two
+            return (i2h != 0) | (h2h != 0)
+        bias = i2h + h2h
+        return (bias != 0) & ((bias > 0) | self._incoming(one)) if _relu(one) else bias != 0
+
+    def _incoming(self, one):
+        """Which units have any incoming weight."""
+        found = sum(one.get(kind).detach().cpu().abs().sum(1) for kind in ("weight_ih", "weight_hh"))
+        return found.view(one.gates, one.hidden).sum(0) != 0
+
+    def _constant(self):
+        """Units -> values of constant outputs that can be folded into what reads them, NaN elsewhere.
+
+        At the first time step a constant is not there yet for `h2h`, which reads the start: so only where that is not read.
+        """
+        found = {}
+        for one in self.nodes:
+            values = torch.full((one.hidden,), torch.nan, dtype=one.get("weight_ih").dtype)
+            dropout = getattr(one.owner, "dropout", 0) and one.layer + 1 < one.owner.num_layers
+            if one.gates == 1 and self.free[one] and not dropout and one.get("bias_ih") is not None:
+                bias = (one.get("bias_ih") + one.get("bias_hh")).detach().cpu()
+                value = torch.relu(bias) if _relu(one) else torch.tanh(bias)
+                still = ~self._incoming(one) & (value != 0) & (one.get("weight_hh").detach().cpu() == 0).all(0)
+                others = [column for column in one.feeds if column.reader is not one]
+                if others and all(column.linear or column.reader.get("bias_ih") is not None for column in others):
+                    values[still] = value[still]
+            found[one] = values
+        return found
+
+    def _live(self):
+        """Units -> which of them something reads that lives."""
+        live = {}
+        for one in self.nodes:
+            alone = not [column for column in one.feeds if column.reader is not one]
+            if not self.free[one] or (alone and not one.projected):
+                live[one] = torch.ones(one.hidden, dtype=torch.bool)  # what is outside reads it
+            else:
+                live[one] = torch.zeros(one.hidden, dtype=torch.bool)
+                for column in one.feeds:
+                    if column.reader is None:
+                        part = column.weight.detach()[:, column.first : column.first + one.hidden]
+                        live[one] |= (part != 0).any(0).cpu()
+        changed = True
+        while changed:
+            changed = False
+            for one in self.nodes:
+                for column in one.feeds:
+                    if column.reader is None:
+                        continue
+                    reader = column.reader
+                    part = column.weight.detach()[:, column.first : column.first + one.hidden].cpu() != 0
+                    rows = part.view(reader.gates, reader.hidden, one.hidden).any(0)
+                    reached = rows[live[reader] & (self.moved[reader] | ~torch.tensor(self.free[reader]))].any(0)
+                    if (reached & ~live[one]).any():
+                        live[one] |= reached
+                        changed = True
+        return live
+
+    def _plan(self):
+        keep, hidden, folded, lines = {}, {}, {}, []
+        for one in self.nodes:
+            key = one.module, one.layer, one.direction
+            stays = torch.ones(one.hidden, dtype=torch.bool)
+            if self.free[one]:
+                stays = self.live[one] & self.moved[one] & self.constant[one].isnan()
+                folds = self.live[one] & ~self.constant[one].isnan()
+                if folds.any():
+                    folded[key] = int(folds.sum())
+            keep[key] = torch.nonzero(stays).flatten()
+        for name, module in self.owners.items():
+            own = {key: units for key, units in keep.items() if key[0] == name}
+            for layer in sorted({key[1] for key in own}, reverse=True):
+                if not any(len(units) for key, units in own.items() if key[1] == layer):
+                    place = next(one.place for one in self.nodes if (one.module, one.layer) == (name, layer))
+                    raise InputError(f"all {module.hidden_size} units of {place} are dead; a layer needs at least one")
+            projected = getattr(module, "proj_size", 0)
+            hidden[name] = max(1, projected + 1 if projected else 1, *map(len, own.values()))
+        for one in self.nodes:
+            key = one.module, one.layer, one.direction
+            line = f"{one.place}: {len(keep[key])} of {one.hidden} units stay"
+            line += f", {folded[key]} constants go into biases" if key in folded else ""
+            filled = hidden[one.module] - len(keep[key])
+            line += f", filled up to {hidden[one.module]} as the module has one hidden size" if filled else ""
+            lines.append(line)
+        return Plan(keep, hidden, folded, lines)
+
+    # What is left
+
+    def kept(self, one):
+        """Numbers of the units at the places of the new layer; -1 for a zero unit that fills it up."""
+        units = self.plan.keep[one.module, one.layer, one.direction]
+        return F.pad(units, (0, self.plan.hidden[one.module] - len(units)), value=-1)
+
+    def build(self):
+        small = copy.deepcopy(self.model)
+        modules = dict(self.model.named_modules())
+        offsets = self._offsets()
+        for name, module in self.owners.items():
+            fresh = self._recurrent(name, module, [one for one in self.nodes if one.module == name], offsets)
+            small = _put(small, name, fresh)
+        for source, readers in self.readers.items():
+            for reader, copies in readers:
+                if isinstance(modules[reader], nn.Linear):
+                    small = _put(small, reader, self._linear(modules[reader], source, copies, offsets))
+        return small
+
+    def _offsets(self):
+        """What constants add to the biases of their readers: parameter or linear layer -> vector."""
+        offsets = {}
+        for one in self.nodes:
+            values = self.constant[one].nan_to_num()
+            if not values.any():
+                continue
+            for column in one.feeds:
+                if column.reader is one:
+                    continue
+                part = column.weight.detach()[:, column.first : column.first + one.hidden]
+                key = id(column.reader.get("bias_ih") if column.reader else column.linear)
+                offsets[key] = offsets.get(key, 0) + part @ values.to(part.device, part.dtype)
+        return offsets
+
+    def _recurrent(self, name, module, nodes, offsets):
+        hidden, weight = self.plan.hidden[name], nodes[0].get("weight_ih")
+        first = [one for one in nodes if one.layer == 0]
+        inputs = len(self._inputs(first[0]))
+        own = {"bias": module.bias, "device": weight.device, "dtype": weight.dtype}
+        if isinstance(module, (nn.RNN, nn.RNNCell)):
+            own["nonlinearity"] = module.nonlinearity
+        if isinstance(module, nn.RNNBase):
+            own |= {name: getattr(module, name) for name in ("num_layers", "batch_first", "dropout", "bidirectional")}
+        if isinstance(module, nn.LSTM):
+            own["proj_size"] = module.proj_size
+        fresh = type(module)(inputs, hidden, **own)
+        for one in nodes:
+            units = self.kept(one)
+            rows = torch.cat([torch.where(units < 0, -1, gate * one.hidden + units) for gate in range(one.gates)])
+            states = torch.arange(one.get("weight_hh").shape[1]) if one.projected else units
+            for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"):
+                old = one.get(kind)
+                if old is None:
+                    continue
+                values = old.detach() + offsets[id(old)] if id(old) in offsets else old.detach()
+                columns = {"weight_ih": self._inputs(one), "weight_hh": states, "weight_hr": units}.get(kind)
+                picked = torch.arange(len(old)) if kind == "weight_hr" else rows
+                parameter = getattr(fresh, f"{kind}{one.suffix}")
+                parameter.copy_(_pick(values, picked, columns))
+                parameter.requires_grad_(old.requires_grad)
+        return fresh.train(module.training)
+
+    def _inputs(self, one):
+        """Columns of `weight_ih` that stay, -1 for zero ones."""
+        if not one.sources:
+            return torch.arange(one.get("weight_ih").shape[1])
+        parts = [(first, self.kept(source)) for source, first in one.sources]
+        parts.sort(key=lambda part: part[0])
+        return torch.cat([torch.where(units < 0, -1, first + units) for first, units in parts])
+
+    def _linear(self, module, source, copies, offsets):
+        owner = next(one.owner for one in self.nodes if one.module == source)
+        last = max(one.layer for one in self.nodes if one.module == source)
+        top = [one for one in self.nodes if one.module == source and one.layer == last]
+        width = sum(one.hidden for one in top)
+        if getattr(owner, "proj_size", 0):
+            return copy.deepcopy(module)
+        columns = [
+            torch.where(self.kept(one) < 0, -1, k * width + one.direction * one.hidden + self.kept(one))
+            for k in range(copies)
+            for one in top
+        ]
+        fold = offsets.get(id(module))
+        columns = torch.cat(columns)
+        weight = module.weight
+        fresh = nn.Linear(
+            len(columns), module.out_features, bias=module.bias is not None or fold is not None, device=weight.device,
+            dtype=weight.dtype,
+        )  # fmt: skip
+        fresh.weight.copy_(_pick(weight.detach(), torch.arange(len(weight)), columns))
+        fresh.weight.requires_grad_(weight.requires_grad)
+        if fresh.bias is not None:
+            fresh.bias.copy_((module.bias.detach() if module.bias is not None else 0) + (0 if fold is None else fold))
+            fresh.bias.requires_grad_(module.bias is None or module.bias.requires_grad)
+        return fresh.train(module.training)
+
+
+def _relu(one: Units):
+    return getattr(one.owner, "nonlinearity", None) == "relu"
+
+
+def _pick(values, rows, columns=None):
+    """Rows (and columns) of a tensor by number, zeros for -1."""
+    if columns is None:
+        return F.pad(values, (0, 1))[rows]
+    return F.pad(values, (0, 1, 0, 1))[rows][:, columns]
+
+
+def _put(model, name, module):
+    """Put a module in the place `name` of a model; returns the model, which is the module itself for the empty name."""
+    if not name:
+        return module
+    parent, _, short = name.rpartition(".")
+    setattr(model.get_submodule(parent), short, module)
+    return model

@@ -1,0 +1,113 @@
+"""What goes together when pruning: single weights, blocks of them, or whole hidden units."""
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+from espalier.errors import InputError
+from espalier.pruning.masks import Masks
+from espalier.pruning.rules import RULES
+from espalier.pruning.scopes import groups
+from espalier.pruning.scores import SCORES
+from espalier.pruning.selection import select
+from espalier.pruning.unit_scores import UNIT_SCORES, Context
+from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual
+
+STRUCTURES = ("weight", "unit", "block")
+UNIT_SCOPES = {"global": lambda one: "all", "layer": lambda one: (one.module, one.layer), "tensor": lambda one: one}
+
+
+def weights(model, target, percent, score, scope, modules, rule, generator, block=(1, 1)):
+    """Masks of single weights, or of `block` tiles of rows x columns within each gate of each matrix; the tiles at the edges
+    may be smaller. The score of a tile is the mean over its weights.
+    """
+    if score not in SCORES:
+        raise InputError(f"score must be one of {', '.join(SCORES)}, got {score!r}")
+    chosen = select(model, target, modules)
+    values = {}
+    for weight in chosen:
+        if weight.parameter.is_meta:
+            raise InputError(f"{weight.name} is on the meta device and has no values; materialize the model first")
+        value = weight.parameter.detach().cpu()
+        values[weight.name] = value if value.dtype == torch.float64 else value.float()
+        if not torch.isfinite(value).all():
+            raise InputError(f"{weight.name} holds values that are not finite; there is nothing to rank")
+    scores = SCORES[score](values, generator)
+    masks = {weight.name: torch.ones(weight.parameter.shape, dtype=torch.bool) for weight in chosen}
+    for members in groups(chosen, scope).values():
+        tiles = []
+        for weight, rows in members:
+            tile = _tiles(scores[weight.name][rows], block)
+            if rule == "exact":
+                # What is zero already goes first, whatever the score: pruning further keeps what was pruned before.
+                tile = tile.masked_fill(_tiles((values[weight.name][rows] != 0).to(tile.dtype), block) == 0, -math.inf)
+            tiles.append(tile)
+        kept = RULES[rule](torch.cat([tile.flatten() for tile in tiles]), percent)
+        for (weight, rows), tile, part in zip(members, tiles, kept.split([tile.numel() for tile in tiles])):
+            mask = part.view(tile.shape).repeat_interleave(block[0], 0).repeat_interleave(block[1], 1)
+            masks[weight.name][rows] = mask[: rows.stop - rows.start, : weight.parameter.shape[1]]
+    return Masks(masks)
+
+
+def _tiles(matrix, block):
+    """Mean of every tile of a matrix, the tiles at the edges over what they hold."""
+    if tuple(block) == (1, 1):
+        return matrix
+    size = tuple(block)
+    return F.avg_pool2d(matrix[None, None], size, size, ceil_mode=True, count_include_pad=False)[0, 0]
+
+
+def check_block(block):
+    """A pair of positive ints.  Raises: InputError."""
+    pair = tuple(block) if isinstance(block, (list, tuple)) else ()
+    if len(pair) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in pair):
+        raise InputError(f"block must be two positive whole numbers, rows and columns, got {block!r}")
+    return pair
+
+
+def units(model, percent, score, scope, modules, generator, readers, data):
+    """Masks that silence whole hidden units: their rows in every gate, their biases, and their columns wherever they are read.
+
+    Raises: InputError if a layer would be left without a unit, or a reader is missing or impossible.
+    """
+    for name, value, known in (("score", score, UNIT_SCORES), ("scope", scope, UNIT_SCOPES)):
+        if value not in known:
+            raise InputError(f"{name} of units must be one of {', '.join(known)}, got {value!r}")
+    names = [modules] if isinstance(modules, str) else modules
+    wanted = [
+        name
+        for name in recurrent_modules(model)
+        if names is None or any(name == chosen or name.startswith(f"{chosen}.") for chosen in names)
+    ]
+    if not wanted and recurrent_modules(model):
+        raise InputError(f"modules={names} matches no recurrent module; there are {', '.join(recurrent_modules(model))}")
+    checked = check_readers(model, readers, wanted or None)
+    chosen = [one for one in all_units(model, checked) if one.module in wanted]
+    involved = {name for one in chosen for name in (*one.rows, *(column.name for column in one.feeds))}
+    refuse_unusual(model, involved)
+    parameters = dict(model.named_parameters())
+    for name in involved:
+        if not torch.isfinite(parameters[name].detach()).all():
+            raise InputError(f"{name} holds values that are not finite; there is nothing to rank")
+    scores = UNIT_SCORES[score](chosen, Context(model, data, generator))
+    pooled = {}
+    for one in chosen:
+        rows = [parameters[name].detach().cpu().view(one.gates, one.hidden, -1).abs().amax((0, 2)) for name in one.rows]
+        dead = torch.stack(rows).amax(0) == 0
+        pooled.setdefault(UNIT_SCOPES[scope](one), []).append((one, scores[one].masked_fill(dead, -math.inf)))
+    masks = {name: torch.ones(parameters[name].shape, dtype=torch.bool) for name in parameters if name in involved}
+    for members in pooled.values():
+        kept = RULES["exact"](torch.cat([found for _, found in members]), percent)
+        for (one, _), part in zip(members, kept.split([one.hidden for one, _ in members])):
+            if not part.any():
+                raise InputError(
+                    f"percent={percent:g} would remove all {one.hidden} units of {one.place}; lower it"
+                    + (", or use scope=tensor, which takes the same share of every layer" if scope == "global" else "")
+                )
+            gone = torch.nonzero(~part).flatten()
+            for name in one.rows:
+                masks[name][one.rows_of(gone)] = False
+            for column in one.feeds:
+                masks[column.name][:, column.first + gone] = False
+    return Masks(masks)

@@ -1,0 +1,40 @@
+"""Norms: the Euclidean length of the weights of a unit, biases apart. They need no data.
+
+incoming: its rows in every gate of `weight_ih` and `weight_hh`, how much moves it.  outgoing: its columns in `weight_hh`, in
+the next layer and in what reads it (with a projection: in that), how much it moves.  magnitude: all of them, the default.
+Reference: Li et al. 2017, "Pruning filters for efficient convnets", which took the norm of incoming weights.
+"""
+
+import torch
+
+
+def incoming(units, context):
+    return {one: _incoming(one).sqrt() for one in units}
+
+
+def outgoing(units, context):
+    return {one: _outgoing(one).sqrt() for one in units}
+
+
+def magnitude(units, context):
+    return {one: (_incoming(one) + _outgoing(one) - _own(one)).clamp(min=0).sqrt() for one in units}
+
+
+def _incoming(units):
+    both = [units.get(kind).detach().double().square().sum(1) for kind in ("weight_ih", "weight_hh")]
+    return sum(both).view(units.gates, units.hidden).sum(0).cpu()
+
+
+def _outgoing(units):
+    found = torch.zeros(units.hidden, dtype=torch.float64)
+    for column in units.feeds:
+        found += column.weight.detach()[:, column.first : column.first + units.hidden].double().square().sum(0).cpu()
+    return found
+
+
+def _own(units):
+    """What a unit tells itself, which is incoming and outgoing at once."""
+    if units.projected:
+        return 0.0
+    weight = units.get("weight_hh").detach().double().square().view(units.gates, units.hidden, units.hidden)
+    return weight.sum(0).diagonal().cpu()
