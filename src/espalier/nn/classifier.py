@@ -29,7 +29,7 @@ class Stack(nn.Module):
 
 def at_last_token(states, lengths):
     """The states `(T, N, hidden)` at the last real token of each sequence: `(N, hidden)`."""
-    return states[lengths - 1, torch.arange(len(lengths), device=states.device)]
+    return states[lengths - 1, torch.arange(lengths.shape[0], device=states.device)]
 
 
 class SequenceClassifier(nn.Module):
@@ -71,6 +71,17 @@ class SequenceClassifier(nn.Module):
         """Which module reads the states of each recurrent layer: recurrent module -> list of names."""
         names = [f"recurrent.layers.{l}" for l in range(len(self.recurrent.layers))]
         return {name: [reader] for name, reader in zip(names, [*names[1:], "head"])}
+
+    @staticmethod
+    def example(batch, time):
+        """Inputs for an export: tokens `(batch, time)` and their lengths, from 1 to `time`."""
+        return torch.randint(1, 100, (batch, time)), 1 + torch.arange(batch) % time
+
+    @property
+    def rebuild(self):
+        """(import, expression) that make a network of this size."""
+        told = ", ".join(f"{name}={value!r}" for name, value in self.sizes.items())
+        return "from espalier import SequenceClassifier", f'SequenceClassifier("{self.cell}", {told})'
 
     @property
     def sizes(self):

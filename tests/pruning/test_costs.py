@@ -1,0 +1,56 @@
+import pytest
+import torch
+from torch import nn
+
+import espalier
+from espalier.errors import InputError
+from espalier.nn import CELLS, SequenceClassifier
+from espalier.pruning.costs import costs, worth
+from espalier.pruning.csr import CsrLayer, to_csr
+
+
+@pytest.mark.parametrize("kind, more", [(nn.RNN, {}), (nn.RNN, {"nonlinearity": "relu"}), (nn.GRU, {}), (nn.LSTM, {})])
+@pytest.mark.parametrize("layout", [{}, {"num_layers": 2, "bidirectional": True}, {"bias": False, "batch_first": True}])
+def test_csr_computes_what_torch_does(kind, more, layout):
+    torch.manual_seed(0)
+    model = kind(5, 6, **more, **layout)
+    espalier.prune(model, percent=70)
+    x = torch.randn(7, 3, 5)
+    (out, last), (sparse_out, sparse_last) = model(x), to_csr(model)(x)
+    torch.testing.assert_close(sparse_out, out, rtol=0, atol=1e-6)
+    for ours, theirs in zip(sparse_last if kind is nn.LSTM else [sparse_last], last if kind is nn.LSTM else [last]):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_csr_within_a_model_and_its_limits():
+    torch.manual_seed(0)
+    model = SequenceClassifier("lstm", (6, 5)).eval()
+    espalier.prune(model, percent=90)
+    tokens, lengths = torch.randint(60, 90, (4, 7)), torch.tensor([7, 3, 1, 5])
+    torch.testing.assert_close(to_csr(model)(tokens, lengths), model(tokens, lengths), rtol=0, atol=1e-6)
+    with pytest.raises(InputError, match="proj_size"):
+        to_csr(nn.LSTM(4, 5, proj_size=2))
+    with pytest.raises(InputError, match="start from zero"):
+        CsrLayer(nn.GRU(4, 5))(torch.randn(2, 1, 4), torch.zeros(1, 1, 5))
+
+
+def test_costs_by_hand():
+    model = nn.Sequential(nn.LSTM(4, 6))
+    (row,) = costs({"net": model}, lambda b, t: torch.randn(t, b, 4), steps=10, repeats=3)
+    weights = 4 * 6 * 4 + 4 * 6 * 6
+    assert row["parameters"] == row["nonzero"] == weights + 2 * 24 and row["multiply_adds"] == 10 * weights
+    assert row["bytes"] > 4 * row["parameters"] and row["ms_1"] > 0 and row["ms_32"] > 0 and model.training
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_what_a_level_is_worth(cell):
+    torch.manual_seed(0)
+    dense, masked = SequenceClassifier(cell, (8, 8)), SequenceClassifier(cell, (8, 8))
+    espalier.prune(masked, structure="unit", percent=50)
+    rows = worth(dense, masked, espalier.shrink(masked, say=None), repeats=2)
+    by_name = {row["name"]: row for row in rows}
+    assert list(by_name) == ["dense", "masked", "csr", "shrunk"]
+    assert by_name["masked"]["multiply_adds"] == by_name["dense"]["multiply_adds"] > by_name["csr"]["multiply_adds"]
+    # What is not zero, and nothing else: the head, which is dense in both, has lost the 4 columns of its 2 classes.
+    assert by_name["shrunk"]["multiply_adds"] == by_name["csr"]["multiply_adds"] - 2 * 4
+    assert by_name["shrunk"]["bytes"] < by_name["dense"]["bytes"] and by_name["masked"]["nonzero"] < by_name["dense"]["nonzero"]
