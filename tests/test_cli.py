@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers import TINY, TINY_PRUNE
 
-from espalier.experiments.config import plain, to_config
+from espalier.experiments.config import UNITS_ONLY, plain, to_config
 
 ROOT = Path(__file__).parents[1]
 FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
@@ -24,7 +24,7 @@ FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
         (["cell=lstmm"], "cell=lstmm is unknown; there are gru, lstm, rnn_relu, rnn_tanh"),
         (["target=foo"], "Invalid value 'foo', expected one of [i2h, h2h, both]"),
         (["scope=foo"], "expected one of [global, layer, tensor, gate]"),
-        (["score=foo"], "score=foo is unknown; there are magnitude, random"),
+        (["score=foo"], "score=foo is unknown; there are activation, incoming, magnitude, outgoing, random, taylor"),
         (["percent=101"], "percent must be from 0 to 100, got 101"),
         (["percent=-5"], "percent must be from 0 to 100, got -5"),
         (["percent=many"], "percent must be a number"),
@@ -185,7 +185,7 @@ def test_every_file_in_conf_composes(group, option):
     if group == "engine" and importlib.util.find_spec(f"hydra_plugins.{ENGINES[option]}") is None:
         pytest.skip(f"{ENGINES[option]} is not installed")
     door_name = DOOR_OF.get(group if group in DOOR_OF else option, "prune")
-    config = composed(door_name, f"{group}={option}")
+    config = composed(door_name, f"{group}={option}", *(["structure=unit"] if option in UNITS_ONLY else []))
     if group in ("cell", "score"):
         assert plain(config)[group] == option
 

@@ -4,6 +4,7 @@ torch is imported inside the job, so that help and errors are quick.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -71,6 +72,8 @@ def door(name):
     run = hydra.main(version_base="1.3", config_path=conf(), config_name=name)(job)
 
     def main():
+        # Hydra takes a comma for a sweep; the formats of one export are a list.
+        sys.argv = [re.sub(r"^export=(\w+(?:,\w+)+)$", r"export=[\1]", argument) for argument in sys.argv]
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions reach us instead of being printed
         try:
             run()

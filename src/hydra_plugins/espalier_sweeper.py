@@ -53,7 +53,7 @@ class Sweeper(BasicSweeper):
         self.composed, self.groups = {}, {}
 
     def sweep(self, arguments):
-        from espalier.experiments import collect, controls, stories
+        from espalier.experiments import collect, stories
 
         story = self.config.hydra.job.name
         jobs = self.plan(arguments, story)
@@ -62,9 +62,7 @@ class Sweeper(BasicSweeper):
         pool = Path(jobs[0].config.outputs)
         runs = [{"run": job.run.directory.relative_to(pool), "overrides": " ".join(job.overrides)} for job in jobs]
         collect.describe(sweep.directory, story, experiment, runs)
-        todo = base_first(
-            [job for job in jobs if self.wanted(job.config) or not (job.run.result() and controls.done(job.config))]
-        )
+        todo = base_first([job for job in jobs if self.wanted(job)])
         stories.check(todo)
         returns = self.launch(sweep, todo)
         stories.finish_sweep(story, sweep, len(jobs) - len(todo))
@@ -73,9 +71,14 @@ class Sweeper(BasicSweeper):
         return returns
 
     @staticmethod
-    def wanted(config):
-        """Whether there is work although the run may be done."""
-        return config.force or getattr(config, "predict", None) is not None
+    def wanted(job):
+        """Whether there is work to do for a job: its run, its controls, what it ships, or the use of it."""
+        from espalier.experiments import controls
+        from espalier.experiments.plan import shipped
+
+        if job.config.force or getattr(job.config, "predict", None) is not None:
+            return True
+        return not (job.run.result() and controls.done(job.config) and shipped(job.config))
 
     def plan(self, arguments, story):
         """Compose every job once and check it.  Raises: InputError, before any job starts."""

@@ -16,7 +16,7 @@ from espalier.analysis.tables import NAMES, SERIES, as_series, judged, of_series
 from espalier.runs import files
 
 GATES = {1: [""], 3: ["r", "z", "n"], 4: ["i", "f", "g", "o"]}
-COLOURS = {"i2h": "#1b6ca8", "h2h": "#c8553d", "both": "#4a4e69"}
+COLOURS = {"i2h": "#1b6ca8", "h2h": "#c8553d", "both": "#4a4e69", "unit": "#588157"}
 STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 9,
     "axes.titlesize": 10, "legend.frameon": False, "figure.constrained_layout.use": True, "svg.hashsalt": "espalier",

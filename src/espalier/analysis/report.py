@@ -2,15 +2,16 @@
 
 import math
 
-from espalier.analysis import figures, page, tables, thesis
+from espalier.analysis import figures, page, tables, thesis, worth
 from espalier.analysis.page import number, table, text
 
 
-def write(folder, summary, results, baselines, about, controls=None, unfinished=()):
+def write(folder, summary, results, baselines, about, controls=None, unfinished=(), costs=None):
     """`report.html` in the folder, beside `figures/`.
 
     summary, results: the joined tables as DataFrames; baselines: rule -> accuracy; controls: rows of
-    (series, percent, seed, trained_on, dense, units), or None; unfinished: (overrides, why).
+    (series, percent, seed, trained_on, dense, units), or None; unfinished: (overrides, why); costs: the rows of costs.csv as a
+    DataFrame, or None.
     about: command, config (YAML text), versions, experiment, safe and regain tolerance.
     """
     published = thesis.published() if about["experiment"] == "thesis_pruning" else None
@@ -20,6 +21,7 @@ def write(folder, summary, results, baselines, about, controls=None, unfinished=
         _costs(summary),
         page.shown(folder, CAPTIONS),
         _levels(summary, results, controls, published),
+        worth.section(costs),
         _baselines(baselines),
         page.unfinished(unfinished),
         page.settings(summary["seed"], about),
@@ -92,6 +94,7 @@ def _costs(summary):
 CAPTIONS = {
     "accuracy": "Accuracy against percent: right after the cut at every whole percent (line), best after retraining (circles).",
     "regain": "Retraining, epoch by epoch, of the levels that lost more than the tolerance.",
+    "worth": "Time of a forward pass and bytes, by level: dense, masked, torch's CSR, and shrunk.",
     "survivors": "Share of weights left in every layer, kind of weight and gate.",
 }
 

@@ -8,8 +8,8 @@ import pandas as pd
 #: What makes one series of levels; its seeds are its repetitions. variant: whatever else a sweep varies, in words.
 SERIES = ["cell", "target", "score", "scope", "variant"]
 NAMES = {"rnn_tanh": "RNN-tanh", "rnn_relu": "RNN-ReLU", "gru": "GRU", "lstm": "LSTM"}
-KINDS = {"i2h": "i2h", "h2h": "h2h", "both": "both kinds"}
-ORDER = {name: k for k, name in enumerate(("rnn_tanh", "rnn_relu", "gru", "lstm", "i2h", "h2h", "both"))}
+KINDS = {"i2h": "i2h", "h2h": "h2h", "both": "both kinds", "unit": "the hidden units"}
+ORDER = {name: k for k, name in enumerate(("rnn_tanh", "rnn_relu", "gru", "lstm", "i2h", "h2h", "both", "unit"))}
 
 
 def judged(summary, what):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from espalier.analysis import figures, report, structure, tables
+from espalier.analysis import figures, report, structure, tables, worth
 from espalier.errors import InputError
 from espalier.experiments import controls
 from espalier.experiments.config import PruneConfig, StructureConfig, from_yaml
-from espalier.experiments.plan import prune_run, train_run
+from espalier.experiments.plan import label, prune_run, train_run
 from espalier.runs import files
 from espalier.runs.identity import OUTSIDE
 from espalier.runs.run import read_result, versions
@@ -40,7 +40,7 @@ def describe(folder, story, experiment, runs):
 def pruning(folder, directories, about, unfinished=()):
     """Tables, figures and report.html in `folder`, from the finished runs in `directories`.  Returns the joined summary."""
     joined, variants = {}, variants_of(directories)
-    for name in KEYS:
+    for name in TABLES:
         join(folder, name, directories, variants)
         joined[name] = tables.read(folder / name)
     summary, results, survivors = joined["summary.csv"], joined["results.csv"], joined["survivors.csv"]
@@ -53,7 +53,12 @@ def pruning(folder, directories, about, unfinished=()):
         "floor": first["baselines"]["constant"], "config": (directories[0] / "config.yaml").read_text(),
     }  # fmt: skip
     held = control_rows(directories, variants) if config.controls else None
-    report.write(folder, summary, results, first["baselines"], about, held, unfinished)
+    costs = None
+    if all((directory / "costs.csv").exists() for directory in directories):
+        join(folder, "costs.csv", directories, variants)
+        costs = tables.read(folder / "costs.csv")
+        worth.draw(folder / "figures", costs)
+    report.write(folder, summary, results, first["baselines"], about, held, unfinished, costs)
     return summary
 
 
@@ -78,10 +83,11 @@ def structures(folder, directories, about, unfinished=()):
     )
 
 
+TABLES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
 #: What tells the rows of a table apart; runs of a sweep may repeat rows (its base, its curve), which are kept once.
 KEYS = {
     "results.csv": ["percent", "epoch"], "summary.csv": ["percent"], "curve.csv": ["percent"],
-    "survivors.csv": ["percent", "layer", "kind", "gate"],
+    "survivors.csv": ["percent", "layer", "kind", "gate"], "costs.csv": ["percent", "network"],
 }  # fmt: skip
 
 
@@ -129,7 +135,7 @@ def control_rows(directories, variants):
     for directory in directories:
         config = from_yaml(directory / "config.yaml", PruneConfig)
         config.outputs = str(pool_of(directory))
-        key = {"cell": config.cell, "target": config.target.name, "score": config.score, "scope": config.scope.name}
+        key = {"cell": config.cell, "target": label(config), "score": config.score, "scope": config.scope.name}
         key["variant"] = variants[directory]
         longer = prune_run(controls.trained_on(config))
         reached = tables.judged(tables.read(longer / "summary.csv"), "best").item() if longer.result() else None

@@ -3,6 +3,7 @@
 `conf/` composes values for it; where a study did otherwise, `conf/experiment/thesis_*.yaml` says so.
 """
 
+import importlib.util
 import math
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,6 +20,12 @@ class Target(Enum):
 
 # "global" cannot be the name of a member in a class body.
 Scope = Enum("Scope", {name: name for name in ("global", "layer", "tensor", "gate")})
+
+
+class Structure(Enum):
+    weight = "weight"
+    unit = "unit"
+    block = "block"
 
 
 class Rule(Enum):
@@ -76,6 +83,9 @@ class Initial(Enum):
     star = "star"
 
 
+#: Scores that only hidden units have.
+UNITS_ONLY = ("incoming", "outgoing", "activation", "taylor")
+FORMATS = ("onnx", "torch")
 #: The study's three first.
 REGRESSORS = (
     "bayesian_ridge", "random_forest", "ada_boost", "ridge", "gradient_boosting", "support_vector", "nearest_neighbours",
@@ -219,9 +229,11 @@ class Tolerance:
 @dataclass
 class PruneConfig(TrainConfig):
     target: Target = Target.both
-    percent: Any = field(default_factory=lambda: list(range(10, 101, 10)))
+    percent: Any = None
+    structure: Structure = Structure.weight
+    block: List[int] = field(default_factory=lambda: [4, 4])
     score: str = "magnitude"
-    scope: Scope = Scope["global"]
+    scope: Optional[Scope] = None
     rule: Rule = Rule.exact
     base: Optional[str] = None
     base_weights: Weights = Weights.best
@@ -230,13 +242,36 @@ class PruneConfig(TrainConfig):
     safe: Tolerance = field(default_factory=Tolerance)
     curve: bool = True
     controls: bool = False
+    export: Any = None
+    costs: bool = False
     report: Optional[str] = None
 
     def __post_init__(self):
         super().__post_init__()
-        self.percent = levels(self.percent)
+        units = self.structure == Structure.unit
+        # Of weights all may go, of units never all.
+        self.percent = list(range(10, 100 if units else 101, 10)) if self.percent is None else levels(self.percent)
+        self.scope = self.scope or Scope["tensor" if units else "global"]
+        self.export = formats(self.export)
+        if units:
+            self.check_units()
+        elif self.score in UNITS_ONLY:
+            raise InputError(f"score={self.score} ranks hidden units: add structure=unit")
+        if len(self.block) != 2 or min(self.block) < 1:
+            raise InputError(f"block must be [rows, columns], both positive, got {list(self.block)}")
         for name in ("regain", "safe"):
             _not_negative(f"{name}.tolerance", getattr(self, name).tolerance)
+
+    def check_units(self):
+        """Raise InputError if the settings do not fit whole hidden units."""
+        if self.target != Target.both or self.rule != Rule.exact:
+            raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")
+        if self.scope.name == "gate":
+            raise InputError("scope of units must be one of tensor, layer, global, got gate")
+        for percent in self.percent if self.base is None else ():
+            for hidden in self.model.hidden:
+                if round(percent / 100 * hidden) >= hidden:
+                    raise InputError(f"percent={percent} would remove all {hidden} units of a layer; lower it")
 
 
 @dataclass
@@ -319,6 +354,23 @@ class StructureConfig(TrainConfig):
             _positive("processes", self.processes)
         if self.predict is not None and self.predict < 4:
             raise InputError(f"predict must be at least 4 graphs, got {self.predict}")
+
+
+def formats(export):
+    """`export` as a sorted list of names from `FORMATS`: None, `onnx`, `onnx,torch` and lists are understood.
+
+    Raises: InputError.
+    """
+    if export is None:
+        return []
+    names = export.split(",") if isinstance(export, str) else list(export)
+    unknown = [str(name) for name in names if name not in FORMATS]
+    missing = [name for name in ("onnx", "onnxruntime") if "onnx" in names and importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"export=onnx needs {' and '.join(missing)}: pip install 'espalier[onnx]'")
+    if unknown:
+        raise InputError(f"export must be among {', '.join(FORMATS)}, got {', '.join(unknown)}")
+    return sorted(set(names))
 
 
 def levels(percent):

@@ -30,6 +30,11 @@ def dense(config, percent):
     All layers get the same number of units, the largest with which the recurrent weights are no more than those kept.
     """
     hidden = config.model.hidden
+    own = {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
+    if config.structure.name == "unit":  # of the shrunk network's size
+        kept = [size - round(percent / 100 * size) for size in hidden]
+        model = dataclasses.replace(config.model, hidden=kept, embedding=config.model.embedding or hidden[0])
+        return TrainConfig(**{**own, "model": model}) if all(kept) else None
     width = config.model.embedding or hidden[0]
     i2h, h2h = recurrent_weights(config.cell, hidden, width)
     targeted = {"i2h": i2h, "h2h": h2h, "both": i2h + h2h}[config.target.name]
@@ -39,7 +44,6 @@ def dense(config, percent):
         units += 1
     if units == 0:
         return None
-    own = {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
     return TrainConfig(**{**own, "model": dataclasses.replace(config.model, hidden=[units] * len(hidden), embedding=width)})
 
 

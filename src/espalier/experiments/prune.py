@@ -1,19 +1,22 @@
 """Prune: cut the base at every level, see what it costs, retrain, see when it is regained."""
 
+import itertools
 import logging
 import shutil
 from pathlib import Path
+
+from torch.nn import functional as F
 
 from espalier import published
 from espalier.analysis import figures
 from espalier.errors import InputError
 from espalier.experiments.common import Board, Clock, bench_of, weights_of
 from espalier.experiments.config import Model
-from espalier.experiments.plan import base_run, prune_run
+from espalier.experiments.plan import base_run, label, prune_run
 from espalier.experiments.train import train
 from espalier.learning.evaluation import Score
 from espalier.learning.fit import Epochs, fit
-from espalier.pruning import make_masks, prune, recurrent_weights, select
+from espalier.pruning import make_masks, recurrent_weights
 from espalier.pruning.callback import Pruning
 from espalier.runs import files, progress
 from espalier.runs.seeds import generator
@@ -32,6 +35,8 @@ SUMMARY = (
 )  # fmt: skip
 CURVE = (*JOB, "seed", "percent", "judge", "accuracy", "loss")
 SURVIVORS = (*JOB, "seed", "percent", "layer", "kind", "gate", "kept", "total")
+#: Batches of training strings that scores of units look at.
+SCORE_BATCHES = 16
 FILES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
 
 
@@ -40,7 +45,7 @@ def job(config):
     base = base_run(config)
     needs_base = base is not None and not base.result()
     units = needs_base * config.trainer.max_epochs + len(config.percent) * (1 + config.retrain.max_epochs) + 5
-    with progress.current.job(f"{config.cell} {config.target.name}", units):
+    with progress.current.job(f"{config.cell} {label(config)}", units):
         study(config)
 
 
@@ -107,14 +112,13 @@ class _Study:
         self.config, self.run, self.bench, self.base_file = config, run, bench, base_file
         self.model = model.to(bench.device)
         self.weights, self.base_digest = weights_of(model), files.digest(base_file)
-        self.job = {"cell": config.cell, "target": config.target.name, "score": config.score, "scope": config.scope.name}
+        self.job = {"cell": config.cell, "target": label(config), "score": config.score, "scope": config.scope.name}
 
     def run_all(self):
         config, run = self.config, self.run
         if config.force:
             shutil.rmtree(run / "levels", ignore_errors=True)
         run.start()
-        select(self.model, config.target.name)
         self.check_data_fits()
 
         base = self.base_row()
@@ -159,15 +163,28 @@ class _Study:
         seconds = Clock()
         columns, self.base = self.bench.row(self.model, Score(), "base")
         self.base_columns = columns
-        self.total = sum(weight.parameter.numel() for weight in select(self.model, self.config.target.name))
+        self.total = self.masks(0).total
         return self.row(0, 0, columns, self.total, self.total, seconds())
 
-    def masks_arguments(self, percent):
+    def masks(self, percent):
+        """The masks of a level of the base, which is in `self.model`."""
         config = self.config
-        return dict(
-            target=config.target.name, percent=percent, score=config.score, scope=config.scope.name,
-            rule=config.rule.name, generator=generator(config.seed, "score", percent),
+        if config.score == "taylor":
+            self.model.zero_grad()
+            for tokens, lengths, labels in self.some_batches():
+                F.cross_entropy(self.model(tokens, lengths), labels, reduction="sum").backward()
+        masks = make_masks(
+            self.model, target=config.target.name, percent=percent, score=config.score, scope=config.scope.name,
+            rule=config.rule.name, generator=generator(config.seed, "score", percent), structure=config.structure.name,
+            block=tuple(config.block),
+            data=[batch[:2] for batch in self.some_batches()] if config.score == "activation" else None,
         )  # fmt: skip
+        self.model.zero_grad()
+        return masks
+
+    def some_batches(self):
+        """Training batches for scores that look at data, the same at every level."""
+        return list(itertools.islice(self.bench.classifier(self.model, "score").epoch_batches(0), SCORE_BATCHES))
 
     def level(self, percent):
         """Cut the base to `percent` and retrain: rows by epoch, the summary and the survivors. Kept once it is done."""
@@ -186,7 +203,8 @@ class _Study:
         config, bench, model = self.config, self.bench, self.model
         seconds = Clock()
         self.restore()
-        masks = prune(model, **self.masks_arguments(percent))
+        masks = self.masks(percent)
+        masks.weights(model)
         survivors = self.survivors(percent, masks)
         board = Board(self.run / "tensorboard" / f"percent_{percent}", config.logger.tensorboard)
         pruning = Pruning(masks=masks.within("model"), base=self.base.accuracy, tolerance=config.regain.tolerance)
@@ -272,12 +290,22 @@ class _Study:
         log.info("%s", told)
         progress.current.advance(1 + self.config.retrain.max_epochs - summary["epochs"], told, line=True)
 
+    def possible(self, percent):
+        """Whether a level leaves every layer a unit."""
+        if self.config.structure.name != "unit":
+            return True
+        sizes = self.model.sizes["hidden"]
+        sizes = [sum(sizes)] if self.config.scope.name == "global" else sizes
+        return all(round(percent / 100 * size) < size for size in sizes)
+
     def curve(self):
         """Accuracy right after the cut at every whole percent, without retraining."""
         config, bench, rows = self.config, self.bench, []
         for percent in range(101):
             self.restore()
-            make_masks(self.model, **self.masks_arguments(percent)).weights(self.model)
+            if not self.possible(percent):
+                break
+            self.masks(percent).weights(self.model)
             score = bench.score(self.model, bench.judge, "prune", percent, 0)
             rows.append({
                 **self.job, "seed": config.seed, "percent": percent, "judge": bench.judge, "accuracy": score.accuracy,

@@ -45,6 +45,7 @@ def run_job(story, composed, sweeping, parallel=False):
 def work(story, config, run):
     """The run itself and its controls, as far as they are not done."""
     from espalier.experiments import controls
+    from espalier.experiments.plan import shipped
     from espalier.runs import progress
 
     if not config.force and run.result() and getattr(config, "predict", None) is None:
@@ -53,6 +54,10 @@ def work(story, config, run):
         importlib.import_module(f"espalier.experiments.{story}").job(config)
     if not controls.done(config):
         controls.run(config)
+    if story == "prune" and not shipped(config):
+        from espalier.experiments import ship
+
+        ship.run(config)
 
 
 def tell_alone(story, run, config):

@@ -12,7 +12,7 @@ FORMAT = 1
 #: Keys that leave the results as they are (controls are runs of their own). The seed is a folder below the hash.
 OUTSIDE = (
     "outputs", "force", "device", "threads", "logger", "seed", "controls", "report", "processes", "results", "predict",
-    "predict_each",
+    "predict_each", "export", "costs",
 )  # fmt: skip
 #: Keys that name input files, or a folder of them: they enter by their content.
 FILES = (("data", "train"), ("data", "test"), ("base",), ("graph", "folder"))

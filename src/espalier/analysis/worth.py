@@ -1,0 +1,88 @@
+"""What a level buys: the dense, masked, CSR and shrunk network side by side in time and bytes."""
+
+import math
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from espalier.analysis import tables
+from espalier.analysis.figures import STYLE, grid, save
+from espalier.analysis.page import table, text
+
+NETWORKS = {"dense": "#22223b", "masked": "#8d99ae", "csr": "#c8553d", "shrunk": "#1b6ca8"}
+WAYS = {"csr": "CSR", "shrunk": "shrinking"}
+PANELS = {"ms_1": "batch 1, ms", "ms_32": "batch 32, ms", "bytes": "bytes"}
+
+
+@matplotlib.rc_context(STYLE)
+def draw(folder, rows):
+    """rows: those of costs.csv.  Figure `worth`: a panel per measure."""
+    frame = pd.DataFrame(rows)
+    frame = frame[frame["ms_1"].notna()] if "ms_1" in frame else frame.head(0)
+    if frame.empty:
+        return
+    figure, axes = grid(3, 4.0, 3.2)
+    for axis, (column, title) in zip(axes, PANELS.items()):
+        for name, colour in NETWORKS.items():
+            own = frame[frame["network"] == name].groupby("percent")[column].median()
+            axis.plot(own.index, own.to_numpy(dtype=float), marker="o", markersize=3, color=colour, label=name, linewidth=1.2)
+        axis.set(title=title, xlabel="percent removed", yscale="log")
+        ticks = np.array(sorted(frame["percent"].unique()), dtype=float)
+        axis.set_xticks(ticks[:: max(1, len(ticks) // 6)])
+    axes[0].legend(fontsize=7)
+    save(figure, folder, "worth")
+
+
+def section(costs):
+    """The part of the report.  costs: rows of costs.csv as a DataFrame, or None."""
+    if costs is None or not costs["ms_1"].notna().any():
+        return ""
+    told, rows = [], []
+    for (cell, target), own in costs[costs["ms_1"].notna()].groupby(["cell", "target"], sort=False):
+        name = f"{tables.NAMES.get(cell, cell)}, {target}"
+        middle = own.groupby(["percent", "network"])[["nonzero", "bytes", "multiply_adds", "ms_1", "ms_32"]].median()
+        told += [f"{name}: {WAYS[network]} pays in {pays(middle, network)}." for network in WAYS]
+        for percent in middle.index.unique("percent"):
+            dense = middle.loc[percent, "dense"]
+            for network in NETWORKS:
+                row = middle.loc[percent, network]
+                times = [dense[batch] / row[batch] for batch in ("ms_1", "ms_32")]
+                rows.append([
+                    text(name), f"{percent:g} %", network, f"{row['nonzero']:,.0f}", f"{row['bytes'] / 1024:,.1f}",
+                    f"{row['multiply_adds']:,.0f}", f"{row['ms_1']:.3f}", f"{row['ms_32']:.3f}",
+                    *(f"{x:.2f}" for x in times),
+                ])  # fmt: skip
+    columns = [
+        "", "level", "network", "parameters that are not zero", "KiB", "multiply-adds per sequence", "ms, batch 1",
+        "ms, batch 32", "times as fast as dense, batch 1", "batch 32",
+    ]  # fmt: skip
+    return (
+        "<h2>What is it worth?</h2>"
+        + "".join(f"<p class='lead'>{text(line)}</p>" for line in told)
+        + "<p class='soft'>Dense: the base; masked: pruned, its zeros multiplied like any number; CSR: torch's sparse "
+        "layout, a loop over time; shrunk: dead units removed. Sequences of 32 steps, medians, networks taking turns.</p>"
+        + table(columns, rows, 3) + shipped(costs)
+    )  # fmt: skip
+
+
+def pays(middle, network):
+    """From which level on, and at every level above, a network is better than dense, in words."""
+    parts = []
+    for measure, name in (("ms_1", "time at batch 1"), ("ms_32", "time at batch 32"), ("bytes", "memory")):
+        better = middle.xs(network, level="network")[measure] < middle.xs("dense", level="network")[measure]
+        from_here = better[::-1].cummin()[::-1]
+        levels = list(from_here.index[from_here])
+        parts.append(f"{name} from {levels[0]:g} % on" if levels else f"{name} at no level")
+    return ", ".join(parts)
+
+
+def shipped(costs):
+    """The table of exported files."""
+    rows = []
+    for row in costs[costs["onnx_bytes"].notna() | costs["file_bytes"].notna()].itertuples():
+        numbers = [("onnx_bytes", ",.0f"), ("onnx_difference", ".1e"), ("file_bytes", ",.0f")]
+        told = ["" if math.isnan(getattr(row, name)) else format(getattr(row, name), form) for name, form in numbers]
+        rows.append([text(tables.NAMES.get(row.cell, row.cell)), row.target, f"{row.percent:g} %", *told])
+    columns = ["cell", "target", "level", "ONNX, bytes", "largest difference from torch", "state dict, bytes"]
+    return "<h3>Exported</h3>" + table(columns, rows, 2) if rows else ""

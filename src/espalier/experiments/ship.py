@@ -1,0 +1,58 @@
+"""Ship: every level of a finished pruning job shrunk, exported and weighed, beside the results and not part of them."""
+
+import logging
+
+import torch
+
+from espalier import published
+from espalier.analysis import worth as figures
+from espalier.errors import InputError
+from espalier.experiments.plan import SUFFIX, label, prune_run
+from espalier.experiments.prune import base_network
+from espalier.pruning import shrink
+from espalier.pruning.costs import worth
+from espalier.pruning.export import export
+from espalier.runs import files, progress
+
+log = logging.getLogger(__name__)
+
+COSTS = (
+    "cell", "target", "score", "scope", "seed", "percent", "network", "parameters", "nonzero", "bytes", "multiply_adds", "ms_1",
+    "ms_32", "file_bytes", "onnx_bytes", "onnx_difference", "note",
+)  # fmt: skip
+
+
+def run(config):
+    """Shrink, export and weigh every level."""
+    its, told, rows = prune_run(config), {}, []
+    dense, _ = base_network(config)
+    key = {"cell": config.cell, "target": label(config), "score": config.score, "scope": config.scope.name, "seed": config.seed}
+    with its.logging("prune"), progress.current.job(f"{config.cell} {label(config)}, export", len(config.percent)):
+        torch.set_num_threads(config.threads)
+        for percent in config.percent:
+            path = its / "levels" / f"{percent}.pt"
+            masked = published.build(files.load_tensors(path, "level")["state_dict"], config.cell, config.model.readout.name)
+            own = told[str(percent)] = {"level": files.digest(path)}
+            try:
+                small = shrink(masked, say=lambda line, percent=percent: log.info("%s %%: %s", percent, line))
+            except InputError as error:
+                own["nothing_left"] = str(error)
+                rows.append({**key, "percent": percent, "network": "shrunk", "note": str(error)})
+                progress.current.advance(1, f"level {percent} %: {error}", line=True)
+                continue
+            found = worth(dense, masked, small, threads=config.threads)
+            written = {}
+            for name in config.export:
+                written |= export(small, its / "export" / f"{percent}{SUFFIX[name]}", say=None)[0]
+                rows_of = {"onnx": ("onnx_bytes", "onnx_difference"), "torch": ("file_bytes",)}[name]
+                written |= dict(zip(rows_of, (written["bytes"], written.get("difference"))))
+            for row in found:
+                row["network"] = row.pop("name")
+                extra = {k: v for k, v in written.items() if k in COSTS} if row["network"] == "shrunk" else {}
+                rows.append({**key, "percent": percent, **row, **extra})
+            now = {row["network"]: row for row in found}
+            gain = now["dense"]["ms_1"] / now["shrunk"]["ms_1"]
+            progress.current.advance(1, f"level {percent} %: shrunk {gain:.1f} times as fast as dense", line=True)
+        files.write_rows(its / "costs.csv", COSTS, rows)
+        figures.draw(its / "figures", rows)
+        files.write_json(its / "export" / "done.json", told)

@@ -1,0 +1,121 @@
+"""Units, blocks, export and costs from the command line."""
+
+import csv
+import json
+
+import pandas as pd
+import pytest
+import torch
+from helpers import TINY_PRUNE
+
+from espalier.analysis import worth
+
+UNITS = [*TINY_PRUNE, "cell=gru", "structure=unit", "percent=[50]", "curve=false", "logger=none", "retrain.max_epochs=1"]
+
+
+def costs(tmp_path):
+    (path,) = (tmp_path / "outputs" / "prune").rglob("costs.csv")
+    return path, list(csv.DictReader(path.open()))
+
+
+def test_units_are_shrunk_exported_and_weighed(door, tmp_path):
+    code, _, err = door("prune", *UNITS)
+    assert code == 0, err
+    code, _, err = door("prune", *UNITS, "export=onnx,torch")  # a finished job ships what it has
+    assert code == 0 and "done before" in err, err
+    path, rows = costs(tmp_path)
+    assert [row["network"] for row in rows] == ["dense", "masked", "csr", "shrunk"]
+    small = rows[3]
+    assert int(small["parameters"]) < int(rows[0]["parameters"]) and float(small["onnx_difference"]) < 1e-5
+    assert int(small["onnx_bytes"]) == (path.parent / "export" / "50.onnx").stat().st_size
+    level = torch.load(path.parent / "levels" / "50.pt", weights_only=True)
+    code_lines = (path.parent / "export" / "50.py").read_text().replace("50.pt", str(path.parent / "export" / "50.pt"))
+    names = {}
+    exec(code_lines, names)
+    assert names["model"].sizes["hidden"] == [3, 3]  # 6 and 5, halved
+    from espalier import published
+
+    whole = published.build(level["state_dict"], "gru")
+    tokens, lengths = torch.randint(60, 90, (4, 7)), torch.tensor([7, 3, 1, 5])
+    torch.testing.assert_close(names["model"](tokens, lengths), whole(tokens, lengths), rtol=0, atol=1e-6)
+    report = (path.parent / "report.html").read_text()
+    assert "What is it worth?" in report and "shrinking pays in" in report and "Exported" in report
+    assert (path.parent / "figures" / "worth.svg").exists()
+    before = path.stat().st_mtime_ns
+    door("prune", *UNITS, "export=onnx,torch")
+    assert path.stat().st_mtime_ns == before  # done is done
+    (path.parent / "export" / "50.onnx").unlink()
+    door("prune", *UNITS, "export=onnx")
+    assert (path.parent / "export" / "50.onnx").exists()
+
+
+def test_a_sweep_ships_every_job_and_joins_the_costs(door, tmp_path):
+    tiny = [override for override in UNITS if not override.startswith("cell")]
+    code, _, err = door("prune", "-m", "cell=rnn_tanh,lstm", *tiny, "export=torch", "controls=true")
+    assert code == 0, err
+    (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    joined = pd.read_csv(folder / "costs.csv")
+    assert set(joined["cell"]) == {"rnn_tanh", "lstm"} and len(joined) == 8
+    report = (folder / "report.html").read_text()
+    assert "What is it worth?" in report and "LSTM, unit" in report and "small dense" in report
+
+
+def test_what_is_left_of_nothing_is_told(door, tmp_path):
+    """All weights of both kinds gone: no unit of a plain cell but constants; nothing that could be exported."""
+    tiny = [override for override in UNITS if not override.startswith(("structure", "percent", "cell", "retrain"))]
+    code, _, err = door("prune", *tiny, "cell=lstm", "percent=[50,100]", "retrain.max_epochs=0", "costs=true")
+    assert code == 0, err
+    path, rows = costs(tmp_path)
+    assert [row["percent"] for row in rows].count("50") == 4
+    told = json.loads((path.parent / "export" / "done.json").read_text())
+    assert set(told) == {"50", "100"}
+
+
+@pytest.mark.parametrize("score", ["incoming", "outgoing", "activation", "taylor", "random"])
+def test_every_score_of_units(door, score):
+    code, _, err = door("prune", *UNITS, f"score={score}", "retrain.max_epochs=0")
+    assert code == 0, err
+
+
+def test_blocks(door, tmp_path):
+    tiny = [*TINY_PRUNE, "percent=[50]", "logger=none", "retrain.max_epochs=1"]
+    code, _, err = door("prune", *tiny, "structure=block", "block=[2,3]")
+    assert code == 0, err
+    (path,) = (tmp_path / "outputs" / "prune").rglob("levels/50.pt")
+    masks = torch.load(path, weights_only=True)["masks"]
+    gate = masks["recurrent.layers.1.weight_ih_l0"][:5]
+    tiles = [part for band in gate.split(2) for part in band.split(3, 1)]
+    assert all(tile.all() or not tile.any() for tile in tiles)
+
+
+def test_the_curve_of_units_ends_where_a_layer_would(door, tmp_path):
+    code, _, err = door("prune", *UNITS, "curve=true", "retrain.max_epochs=0")
+    assert code == 0, err
+    (path,) = (tmp_path / "outputs" / "prune").rglob("curve.csv")
+    assert 80 < len(path.read_text().splitlines()) - 1 < 100
+
+
+@pytest.mark.parametrize(
+    "overrides, told",
+    [
+        (["structure=unit", "percent=95"], "percent=95 would remove all 6 units"),
+        (["structure=unit", "target=h2h"], "takes target=both"),
+        (["structure=unit", "scope=gate"], "scope of units"),
+        (["score=taylor"], "add structure=unit"),
+        (["structure=block", "block=[0,1]"], "block must be"),
+        (["export=tflite"], "export must be among onnx, torch"),
+    ],
+)
+def test_bad_input(door, overrides, told):
+    code, _, err = door("prune", *TINY_PRUNE, *overrides)
+    assert code == 2 and told in err and len(err.strip().splitlines()) == 1
+
+
+def test_pays_by_hand():
+    rows = [
+        {"percent": p, "network": n, "ms_1": a, "ms_32": b, "bytes": c}
+        for p, values in ((50, (9, 9, 1)), (75, (1, 9, 1)), (90, (2, 9, 1)), (95, (1, 9, 9)))
+        for n, (a, b, c) in (("dense", (3, 3, 3)), ("csr", values))
+    ]
+    middle = pd.DataFrame(rows).set_index(["percent", "network"])
+    assert worth.pays(middle, "csr") == "time at batch 1 from 75 % on, time at batch 32 at no level, memory at no level"
