@@ -110,14 +110,16 @@ class Stop(pl.Callback):
             raise KeyError("killed")
 
 
+@pytest.mark.parametrize("structure", ["weight", "unit", "block"])
 @pytest.mark.parametrize("score", ["magnitude", "random"])
-def test_resumed_training_equals_an_uninterrupted_one(tmp_path, score):
+def test_resumed_training_equals_an_uninterrupted_one(tmp_path, score, structure):
     def fit(*more, resume=None, seed=0):
         torch.manual_seed(seed)
         task = Task(espalier.SequenceClassifier("gru", (4, 3), codes=9))
         callback = espalier.Pruning(
-            "both", 70, score, monitor="accuracy", base=0.9, generator=torch.Generator().manual_seed(seed)
-        )
+            "both", 60, score, monitor="accuracy", base=0.9, generator=torch.Generator().manual_seed(seed), structure=structure,
+            block=(2, 2),
+        )  # fmt: skip
         work = trainer(callback, *more, max_epochs=4, num_sanity_val_steps=-1)
         work.fit(task, loader(), loader(3), ckpt_path=resume)
         return task, callback
