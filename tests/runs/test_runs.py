@@ -7,7 +7,7 @@ import torch
 from helpers import tiny_config
 
 from espalier.errors import InputError
-from espalier.experiments.config import PruneConfig, TrainConfig, plain
+from espalier.experiments.config import PruneConfig, StructureConfig, TrainConfig, plain
 from espalier.experiments.plan import base_run, prune_run, train_run
 from espalier.runs import files
 from espalier.runs.identity import identity
@@ -19,7 +19,8 @@ from espalier.runs.seeds import generator, seeded, stream
 def test_golden_hashes():
     """A change here means that no old run is found again: raise FORMAT only when results change."""
     assert identity(plain(TrainConfig())) == "6bd32c86"
-    assert identity(plain(PruneConfig())) == "b3829387"
+    assert identity(plain(PruneConfig())) == "7a27b9e9"
+    assert identity(plain(StructureConfig())) == "bed93d31"
 
 
 def test_numbers_are_normalised():

@@ -152,9 +152,7 @@ def _search(config, run, known):
         rows[task] = row
         if task.kind == "graph":
             board.values({"graphs/test_acc": row["test_acc"], "graphs/train_acc": row["train_acc"]}, places[task.key])
-            files.write_rows(
-                run / "results.csv", COLUMNS, [rows[task] for task in tasks if task.kind == "graph" and task in rows]
-            )
+            files.write_rows(run / "results.csv", COLUMNS, [rows[own] for own in map(Task, known) if own in rows])
 
     with progress.current.job(f"{config.cell}, {len(known)} graphs", len(tasks)):
         train_all(config, tasks, tell, again=config.force)
@@ -251,12 +249,19 @@ def train_all(config, tasks, tell, again=False):
         if count <= 1:
             found = ((task, one(config, task, kept.directory)) for task in left)
         else:
+            threading.excepthook = _hook
             parallel = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch="all")
             found = parallel(delayed(_in_worker)(config, task, kept.directory) for task in left)
         for k, (task, row) in enumerate(found, start=1):
             tell(task, row)
             now = f"{k} of {len(left)}, {task.key}" + (f": test accuracy {row['test_acc']:.4f}" if row else "")
             progress.current.advance(1, now, line=k % max(1, len(left) // 10) == 0 or k == len(left))
+
+
+def _hook(arguments, told=threading.excepthook):
+    """What a thread failed of, but for the pool's own, which stumbles over what Ctrl-C cancelled and we hear of anyway."""
+    if arguments.thread is None or arguments.thread.name != "ExecutorManagerThread":
+        told(arguments)
 
 
 def processes(config):
