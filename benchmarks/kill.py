@@ -22,8 +22,8 @@ DOORS = {
     "train": SMALL,
     "prune": [*SMALL, "percent=[20,60,90]", "retrain=fixed", "retrain.max_epochs=4", "curve=false"],
     "structure_search": [
-        *DATA, "trainer.max_epochs=3", "graph.barabasi_albert=8", "graph.watts_strogatz=8", "graph.erdos_renyi=0", "dense=2",
-        "predictor.repeats=1", "processes=2",
+        *DATA, "trainer.max_epochs=3", "graph.barabasi_albert=6", "graph.watts_strogatz=6", "graph.erdos_renyi=0", "dense=1",
+        "predictor.repeats=1", "predictor.regressors=[bayesian_ridge]", "processes=2",
     ],
 }  # fmt: skip
 PARALLEL = ["-m", "engine=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"]

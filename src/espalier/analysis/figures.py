@@ -30,6 +30,7 @@ def save(figure, folder, name):
         figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
         with files.whole(folder / f"{name}.{kind}") as file:
             file.write(content.getvalue())
+        figure.set_layout_engine("none")  # laid out once is enough
     plt.close(figure)
 
 

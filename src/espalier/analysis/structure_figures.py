@@ -3,8 +3,8 @@
 import math
 
 import matplotlib
-import networkx as nx
 import numpy as np
+from matplotlib.collections import LineCollection
 
 from espalier.analysis.figures import STYLE, grid, save
 from espalier.graphs import layered
@@ -92,10 +92,12 @@ def joint(folder, frame, correlated):
         axis.set_xlabel(f"{name}   {told}", fontsize=7)
         axis.set_ylim(y.min() - 0.02, min(y.max() + 0.02, 1.02))
         axis.tick_params(labelsize=6)
-        for place, values, direction in (((0, 1.01, 1, 0.1), x, "vertical"), ((1.01, 0, 0.1, 1), y, "horizontal")):
-            edge = axis.inset_axes(place)
-            edge.hist(values, bins=14, color="#8d99ae", orientation=direction)
-            edge.set_axis_off()
+        for values, fill, transform in (
+            (x, axis.fill_between, axis.get_xaxis_transform()), (y, axis.fill_betweenx, axis.get_yaxis_transform()),
+        ):  # fmt: skip
+            counts, edges = np.histogram(values, bins=14)
+            heights = 1.01 + 0.1 * np.append(counts, 0) / counts.max()
+            fill(edges, 1.01, heights, step="post", transform=transform, clip_on=False, color="#8d99ae", linewidth=0)
     axes[0].legend(fontsize=6, loc="lower right")
     figure.supylabel("accuracy on test", fontsize=9)
     save(figure, folder, "joint")
@@ -131,21 +133,26 @@ def graphs(folder, frame, known, count=6):
         layers = enumerate(structure.layers)
         spots = {vertex: (k, (i + 1) / (len(layer) + 1)) for k, layer in layers for i, vertex in enumerate(layer)}
         index = structure.index
-        near = [edge for edge in structure.dag.edges if index[edge[1]] - index[edge[0]] == 1]
-        skips = [edge for edge in structure.dag.edges if index[edge[1]] - index[edge[0]] > 1]
-        dots = dict(ax=axis, node_size=22, arrows=True, arrowsize=4)
-        nx.draw_networkx_edges(structure.dag, spots, near, edge_color="#4a4e69", width=0.5, **dots)
-        nx.draw_networkx_edges(
-            structure.dag, spots, skips, edge_color="#c8553d", width=0.35, alpha=0.55, connectionstyle="arc3,rad=0.25", **dots
-        )
-        ends = [vertex for layer in structure.layers[:-1] for vertex in layer if not structure.dag.out_degree(vertex)]
-        shades = ["#1b6ca8" if index[v] == 0 else "#b08900" if v in ends else "#588157" for v in structure.dag]
-        nx.draw_networkx_nodes(structure.dag, spots, ax=axis, node_size=22, node_color=shades, linewidths=0)
+        near, skips = [], []
+        for u, v in structure.dag.edges:
+            (skips if index[v] - index[u] > 1 else near).append(arc(spots[u], spots[v], 0.2 * (index[v] - index[u] > 1)))
+        axis.add_collection(LineCollection(near, colors="#4a4e69", linewidths=0.6))
+        axis.add_collection(LineCollection(skips, colors="#c8553d", linewidths=0.45, alpha=0.55))
+        ends = {vertex for layer in structure.layers[:-1] for vertex in layer if not structure.dag.out_degree(vertex)}
+        shades = ["#1b6ca8" if index[v] == 0 else "#b08900" if v in ends else "#588157" for v in spots]
+        axis.scatter(*zip(*spots.values()), s=22, c=shades, linewidths=0, zorder=3)
         title = f"{row['graph'].replace('_', ' ')} {row['graph_nr']}: {row['test_acc']:.4f} (rank {place + 1})"
         axis.set_title(title, fontsize=8)
         axis.set_axis_off()
     figure.suptitle("blue: sources, ochre: dead ends, red: edges that skip layers", fontsize=8)
     save(figure, folder, "graphs")
+
+
+def arc(start, end, bend):
+    """Points of a curve between two points that hangs below the straight line by `bend` of the height."""
+    t = np.linspace(0, 1, 14 if bend else 2)
+    (x0, y0), (x1, y1) = start, end
+    return np.column_stack([x0 + t * (x1 - x0), y0 + t * (y1 - y0) - 4 * bend * t * (1 - t)])
 
 
 @matplotlib.rc_context(STYLE)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from espalier.analysis import figures, report, structure, tables, worth
+from espalier.analysis import figures, report, tables, worth
 from espalier.errors import InputError
 from espalier.experiments import controls
 from espalier.experiments.config import PruneConfig, StructureConfig, from_yaml
-from espalier.experiments.plan import label, prune_run, train_run
+from espalier.experiments.plan import RUNS, label, prune_run, train_run
 from espalier.runs import files
 from espalier.runs.identity import OUTSIDE
 from espalier.runs.run import read_result, versions
@@ -64,6 +64,8 @@ def pruning(folder, directories, about, unfinished=()):
 
 def structures(folder, directories, about, unfinished=()):
     """Joined tables and report.html of the finished searches in `directories`, into `folder`."""
+    from espalier.analysis import structure  # here, for scikit-learn takes a second that other sweeps need not wait
+
     variants, joined = variants_of(directories), {}
     for name in ("results.csv", "dense.csv", "correlations.csv", "prediction.csv"):
         parts = []
@@ -155,13 +157,19 @@ def pool_of(directory):
     return directory.parents[2]
 
 
+def made_by(path):
+    """The door that made a run's folder, or None if it is none."""
+    kind = Path(path).resolve().parent.parent.name
+    return kind if kind in RUNS and (Path(path) / "config.yaml").exists() else None
+
+
 def again(path, story):
     """Collect a sweep's folder, or a run's, anew from what is finished.  Returns (folder, summary, number unfinished)."""
     folder = Path(path)
     sweep = files.read_json(folder / "sweep.json")
-    if sweep is None and not (folder / "config.yaml").exists():
+    own = made_by(path) if sweep is None else sweep["story"]
+    if own is None:
         raise InputError(f"report={path} is no folder of a sweep (outputs/sweeps/...) or of a run")
-    own = folder.resolve().parent.parent.name if sweep is None else sweep["story"]
     if own != story:
         raise InputError(f"report={path} was made by {own}.py; {own}.py report={path} tells it again")
     if sweep is None:
@@ -176,7 +184,5 @@ def again(path, story):
     unfinished = [(overrides, "not finished") for _, overrides, result in states if not result]
     about = {"command": sweep["command"], "experiment": sweep["experiment"]}
     if story == "structure_search":
-        if [folder] != done:
-            structures(folder, done, about, unfinished)
-        return folder, None, len(unfinished)
+        return folder, structures(folder, done, about, unfinished), len(unfinished)
     return folder, pruning(folder, done, about, unfinished), len(unfinished)

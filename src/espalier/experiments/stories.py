@@ -1,6 +1,7 @@
 """What the command line calls: one job of a story, and the end of a sweep. Imports torch only when a job runs."""
 
 import importlib
+from pathlib import Path
 
 from espalier.errors import InputError
 from espalier.experiments.config import to_config
@@ -106,15 +107,16 @@ def tell_again(story, config):
     from espalier.experiments import collect
     from espalier.runs.run import read_result
 
-    folder, summary, left = collect.again(config.report, story)
-    if story == "structure_search":
-        if summary is None and (folder / "config.yaml").exists():
-            from espalier.experiments.structure_search import analyse_again
+    if story == "structure_search" and collect.made_by(config.report) == story:  # one search, finished or half-way
+        from espalier.experiments.structure_search import analyse_again
 
-            analyse_again(folder)
-            tell_structure(folder)
+        folder, left = Path(config.report), 0
+        analyse_again(folder)
+        tell_structure(folder)
     else:
-        tell_pruning(summary, read_result(folder), config)
+        folder, summary, left = collect.again(config.report, story)
+        if story == "prune":
+            tell_pruning(summary, read_result(folder), config)
     if left:
         console().print(f"{left} runs are not finished; the sweep's own command does them")
     tell_places(folder, config)
