@@ -42,3 +42,22 @@ def door(monkeypatch, capsys, tmp_path):
         return code, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def unrendered(request, monkeypatch):
+    """Figures are made but not rendered, which is most of the time of a tiny run, except for tests marked `rendered`."""
+    if request.node.get_closest_marker("rendered"):
+        return
+    import matplotlib.pyplot as plt
+
+    from espalier.analysis import figures, structure_figures, worth
+    from espalier.runs.files import write_text
+
+    def save(figure, folder, name):
+        plt.close(figure)
+        for kind in ("png", "svg"):
+            write_text(folder / f"{name}.{kind}", "<svg></svg>")
+
+    for module in (figures, structure_figures, worth):
+        monkeypatch.setattr(module, "save", save)

@@ -18,6 +18,7 @@ def costs(tmp_path):
     return path, list(csv.DictReader(path.open()))
 
 
+@pytest.mark.rendered
 def test_units_are_shrunk_exported_and_weighed(door, tmp_path):
     code, _, err = door("prune", *UNITS)
     assert code == 0, err

@@ -26,6 +26,7 @@ def table(tmp_path, kind="structure_search", name="results.csv"):
     return path
 
 
+@pytest.mark.rendered
 def test_a_search_from_the_command_line(door, tmp_path):
     code, out, err = door("structure_search", "cell=gru", *TINY)
     assert code == 0, err
