@@ -39,6 +39,7 @@ def assert_equal_results(one, two):
             assert all(torch.equal(value, theirs[part][name]) for name, value in ours[part].items())
 
 
+@pytest.mark.rendered
 def test_training_writes_what_it_promises(train_config):
     config = train_config()
     run = train.train(config)
@@ -64,6 +65,7 @@ def test_best_is_best_by_validation(train_config):
     assert run.result()["best_epoch"] == top.loc[top["val_loss"].idxmin(), "epoch"]
 
 
+@pytest.mark.rendered
 def test_pruning_writes_what_it_promises(config):
     settings = config(percent=[10, 90], curve=True, target=Target.h2h, cell="gru")
     run = finished(settings)
