@@ -134,7 +134,8 @@ def test_the_installed_package_brings_its_conf_and_commands(tmp_path):
     assert (site / "espalier" / "conf" / "prune.yaml").exists() and (site / "espalier" / "analysis" / "thesis.csv").exists()
     (info,) = site.glob("*.dist-info")
     points = (info / "entry_points.txt").read_text()
-    assert "espalier-train = espalier.cli:train" in points and "espalier-prune = espalier.cli:prune" in points
+    for door in ("train", "prune", "structure_search"):
+        assert f"espalier-{door.replace('_', '-')} = espalier.cli:{door}" in points
     code = f"import sys; sys.path.insert(0, {str(site)!r}); sys.argv = ['espalier-prune', '--info', 'searchpath']\n"
     code += "from espalier.cli import prune\nprune()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)

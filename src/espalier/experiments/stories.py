@@ -98,6 +98,7 @@ def tell_table(config):
         if len(found) > 1:
             console().print(f"{cell}:", style="bold")
         structure.overview(*told, console())
+    config.logger.tensorboard = False  # an analysis writes no events
     tell_places(folder, config)
     return str(folder)
 
