@@ -162,7 +162,8 @@ def ranking(folder, table):
     axis.plot(table["rank"], table["predicted"], ".", color="#8d99ae", markersize=4, label="predicted")
     trained = table.dropna(subset="test_acc")
     for family, own in trained.groupby("graph", sort=False):
-        axis.plot(own["rank"], own["test_acc"], "o", color=colours(table)[family], markersize=5, label=f"measured, {family}")
+        name = f"measured, {family.removeprefix('unseen_').replace('_', ' ')}"
+        axis.plot(own["rank"], own["test_acc"], "o", color=colours(table)[family], markersize=5, label=name)
     axis.set(xlabel="rank by predicted accuracy", ylabel="accuracy on test", title="Unseen graphs")
     axis.legend(fontsize=7)
     save(figure, folder, "ranking")
