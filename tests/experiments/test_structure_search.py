@@ -68,6 +68,11 @@ def test_a_search_from_the_command_line(door, tmp_path):
     code, _, err = door("prune", f"report={path.parent}")
     assert code == 2 and "structure_search.py report=" in err
 
+    code, _, err = door("structure_search", f"results={path}", "experiment=thesis_structure", *TINY)  # sweeps nothing here
+    assert code == 0, err
+    pages = [page.read_text() for page in (tmp_path / "outputs" / "structure_analysis").rglob("report.html")]
+    assert any("0.67224" in page for page in pages)
+
     # The use of it.
     code, out, err = door("structure_search", "cell=gru", *TINY, "predict=9", "predict_each=2")
     assert code == 0, err

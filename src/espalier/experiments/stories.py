@@ -215,6 +215,6 @@ def refuse_forgotten_sweep(hydra):
     """Without -m an experiment that sweeps would run one job with defaults, silently.  Raises: InputError with the command."""
     given = {override.split("=", 1)[0].lstrip("+~") for override in hydra.overrides.task}
     left = [key for key in hydra.sweeper.params or {} if key not in given]
-    if left and "report" not in given:
+    if left and not given & {"report", "results"}:
         command = f"python {hydra.job.name}.py -m {' '.join(hydra.overrides.task)}"
         raise InputError(f"this experiment sweeps {', '.join(left)}; run it as a sweep: {command}")
