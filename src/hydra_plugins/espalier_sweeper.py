@@ -133,6 +133,7 @@ class Sweeper(BasicSweeper):
     def launch(self, sweep, todo):
         """Run the jobs; what fails is noted and does not stop the others."""
         from espalier.experiments import controls
+        from espalier.experiments.plan import shipped
         from espalier.runs import progress
 
         if not todo:
@@ -143,7 +144,9 @@ class Sweeper(BasicSweeper):
             hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
         )
         alone = self.config.hydra.launcher._target_.endswith(".BasicLauncher")
-        progress.current = progress.Progress(sum(1 + bool(controls.runs(job.config)) for job in todo))
+        progress.current = progress.Progress(
+            sum(1 + bool(controls.runs(job.config)) + (not shipped(job.config)) for job in todo)
+        )
         shown = contextlib.nullcontext() if alone else progress.watching([job.run.directory for job in todo])
         try:
             with shown:

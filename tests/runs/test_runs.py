@@ -157,3 +157,15 @@ def test_progress_tells_job_level_and_time_left(capsys):
     ]  # fmt: skip
     assert all("left)" in line for line in lines)
     assert clock(59.6) == "1:00" and clock(3725) == "1:02:05"
+
+
+def test_time_left_is_never_negative(capsys):
+    """A job that was not announced, such as an export after a run, is counted in."""
+    from espalier.runs.progress import Progress
+
+    shown = Progress(1)
+    for label in ("run", "export"):
+        with shown.job(label, 2):
+            shown.advance(1, "half", line=True)
+    err = capsys.readouterr().err
+    assert "[2/2] export: half" in err and "(-" not in err

@@ -29,7 +29,8 @@ class Progress:
 
     @contextlib.contextmanager
     def job(self, label, units):
-        """A job of `units` (of work, any measure) that calls `advance`."""
+        """A job of `units` (of work, any measure) that calls `advance`. One more than was announced is counted in."""
+        self.jobs = max(self.jobs, self.done + 1)
         self.label, self.units, self.reached = label, units, 0.0
         try:
             if sys.stderr.isatty():
