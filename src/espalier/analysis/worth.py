@@ -12,7 +12,7 @@ from espalier.analysis.page import table, text
 
 NETWORKS = {"dense": "#22223b", "masked": "#8d99ae", "csr": "#c8553d", "shrunk": "#1b6ca8"}
 WAYS = {"csr": "CSR", "shrunk": "shrinking"}
-PANELS = {"ms_1": "batch 1, ms", "ms_32": "batch 32, ms", "bytes": "bytes"}
+PANELS = {"ms_1": "batch 1, ms", "ms_32": "batch 32, ms", "bytes": "KiB"}
 
 
 @matplotlib.rc_context(STYLE)
@@ -26,8 +26,9 @@ def draw(folder, rows):
     for axis, (column, title) in zip(axes, PANELS.items()):
         for name, colour in NETWORKS.items():
             own = frame[frame["network"] == name].groupby("percent")[column].median()
-            axis.plot(own.index, own.to_numpy(dtype=float), marker="o", markersize=3, color=colour, label=name, linewidth=1.2)
-        axis.set(title=title, xlabel="percent removed", yscale="log")
+            values = own.to_numpy(dtype=float) / (1024 if column == "bytes" else 1)
+            axis.plot(own.index, values, marker="o", markersize=3, color=colour, label=name, linewidth=1.2)
+        axis.set(title=title, xlabel="percent removed", ylim=(0, None))
         ticks = np.array(sorted(frame["percent"].unique()), dtype=float)
         axis.set_xticks(ticks[:: max(1, len(ticks) // 6)])
     axes[0].legend(fontsize=7)
