@@ -12,7 +12,9 @@ import pytest
 import torch
 from helpers import TINY, TINY_PRUNE
 
-from espalier.experiments.config import UNITS_ONLY, plain, to_config
+from espalier.experiments.config import to_config
+from espalier.names import UNIT_SCORES, WEIGHT_SCORES
+from espalier.runs.identity import plain
 
 ROOT = Path(__file__).parents[1]
 FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
@@ -24,7 +26,8 @@ FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
         (["cell=lstmm"], "cell=lstmm is unknown; there are gru, lstm, rnn_relu, rnn_tanh"),
         (["target=foo"], "Invalid value 'foo', expected one of [i2h, h2h, both]"),
         (["scope=foo"], "expected one of [global, layer, tensor, gate]"),
-        (["score=foo"], "score=foo is unknown; there are activation, incoming, magnitude, outgoing, random, taylor"),
+        (["score=foo"], f"score=foo is unknown; there are {', '.join(sorted({*UNIT_SCORES, *WEIGHT_SCORES}))}"),
+        (["score=taylor"], "score=taylor ranks hidden units: add structure=unit"),
         (["percent=101"], "percent must be from 0 to 100, got 101"),
         (["percent=-5"], "percent must be from 0 to 100, got -5"),
         (["percent=many"], "percent must be a number"),
@@ -185,7 +188,9 @@ def test_every_file_in_conf_composes(group, option):
     if group == "engine" and importlib.util.find_spec(f"hydra_plugins.{ENGINES[option]}") is None:
         pytest.skip(f"{ENGINES[option]} is not installed")
     door_name = DOOR_OF.get(group if group in DOOR_OF else option, "prune")
-    config = composed(door_name, f"{group}={option}", *(["structure=unit"] if option in UNITS_ONLY else []))
+    config = composed(
+        door_name, f"{group}={option}", *(["structure=unit"] if group == "score" and option not in WEIGHT_SCORES else [])
+    )
     if group in ("cell", "score"):
         assert plain(config)[group] == option
 

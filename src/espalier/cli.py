@@ -35,12 +35,14 @@ def job(composed):
     from espalier.experiments import stories
 
     settings = HydraConfig.get()
+    experiment = settings.runtime.choices.get("experiment")
     if settings.mode == RunMode.MULTIRUN:
         parallel = not settings.launcher._target_.endswith(".BasicLauncher")
-        return stories.run_job(settings.job.name, composed, sweeping=True, parallel=parallel)
+        return stories.run_job(settings.job.name, composed, sweeping=True, parallel=parallel, experiment=experiment)
+    given = {override.partition("=")[0].lstrip("+~") for override in settings.overrides.task}
     try:
-        stories.refuse_forgotten_sweep(settings)
-        return stories.run_job(settings.job.name, composed, sweeping=False)
+        stories.refuse_forgotten_sweep(settings, given)
+        return stories.run_job(settings.job.name, composed, sweeping=False, experiment=experiment, given=given)
     except (InputError, OSError) as error:  # here, because Hydra adds lines to what leaves a job
         give_up(error)
 

@@ -19,6 +19,21 @@ def is_published(state_dict):
     return any(isinstance(key, str) and _RECURRENT.fullmatch(key) for key in state_dict)
 
 
+def without_wrapper(state_dict):
+    """A state dict without what all its keys begin with, such as the `module.` of DDP, the `_orig_mod.` of torch.compile or the
+    `model.` of a LightningModule, and that beginning (empty where there is none).
+    """
+    begins = ""
+    while state_dict and all(isinstance(key, str) and "." in key for key in state_dict):
+        first = {key.partition(".")[0] for key in state_dict}
+        if len(first) > 1:
+            break
+        (first,) = first
+        begins += f"{first}."
+        state_dict = {key.partition(".")[2]: value for key, value in state_dict.items()}
+    return state_dict, begins
+
+
 def translate(state_dict):
     """A state dict under the study's keys, under the keys of `SequenceClassifier`.
 

@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
-from omegaconf import OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from espalier.errors import InputError
@@ -54,6 +54,8 @@ class Sweeper(BasicSweeper):
 
     def sweep(self, arguments):
         from espalier.experiments import collect, stories
+        from espalier.experiments.config import notes
+        from espalier.runs import progress
 
         story = self.config.hydra.job.name
         jobs = self.plan(arguments, story)
@@ -61,7 +63,10 @@ class Sweeper(BasicSweeper):
         sweep = Sweep(self.folder(story, jobs, experiment), jobs, experiment)
         pool = Path(jobs[0].config.outputs)
         runs = [{"run": job.run.directory.relative_to(pool), "overrides": " ".join(job.overrides)} for job in jobs]
-        collect.describe(sweep.directory, story, experiment, runs)
+        safe = jobs[0].config.safe.tolerance if story == "prune" else None
+        collect.describe(sweep.directory, story, experiment, runs, safe)
+        for note in dict.fromkeys(note for job in jobs for note in notes(job.config)):
+            progress.current.say(f"note: {note}")
         todo = base_first([job for job in jobs if self.wanted(job)])
         stories.check(todo)
         returns = self.launch(sweep, todo)
@@ -138,7 +143,7 @@ class Sweeper(BasicSweeper):
 
         if not todo:
             return []
-        with open_dict(self.config):
+        with read_write(self.config.hydra.sweep), open_dict(self.config):  # Hydra 1.4 hands out a read-only configuration
             self.config.hydra.sweep.dir = str(sweep.directory)
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.task_function, config=self.config

@@ -8,11 +8,11 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler
 
+from espalier import names
 from espalier.analysis import structure, thesis
 from espalier.analysis.correlation import correlations, holm, one
-from espalier.analysis.prediction import FEATURES, FORESTS, REGRESSORS, best, needed, prediction, published
+from espalier.analysis.prediction import FEATURES, FORESTS, best, needed, prediction, published
 from espalier.errors import InputError
-from espalier.experiments import config as schema
 from espalier.experiments.config import Predictor
 from espalier.graphs import STUDY, barabasi_albert, properties, watts_strogatz
 
@@ -102,9 +102,8 @@ def test_prediction_finds_what_is_there(frame):
 
 
 def test_every_named_regressor_exists(frame):
-    assert tuple(REGRESSORS) == schema.REGRESSORS
-    for name in REGRESSORS:
-        model = REGRESSORS[name](0).fit(frame[["nodes"]].to_numpy(), frame["test_acc"])
+    for place in names.REGRESSORS.values():
+        model = names.load(place)(0).fit(frame[["nodes"]].to_numpy(), frame["test_acc"])
         assert np.isfinite(model.predict(frame[["nodes"]].to_numpy())).all()
 
 

@@ -7,10 +7,10 @@ import torch
 from helpers import tiny_config
 
 from espalier.errors import InputError
-from espalier.experiments.config import PruneConfig, StructureConfig, TrainConfig, plain
+from espalier.experiments.config import PruneConfig, StructureConfig, TrainConfig
 from espalier.experiments.plan import base_run, prune_run, train_run
 from espalier.runs import files
-from espalier.runs.identity import identity
+from espalier.runs.identity import identity, plain
 from espalier.runs.progress import Progress, clock
 from espalier.runs.run import Run
 from espalier.runs.seeds import generator, seeded, stream

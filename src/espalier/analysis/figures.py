@@ -13,9 +13,9 @@ import pandas as pd
 from scipy import stats
 
 from espalier.analysis.tables import NAMES, SERIES, as_series, judged, of_series, order, varied
+from espalier.names import GATE_LETTERS
 from espalier.runs import files
 
-GATES = {1: [""], 3: ["r", "z", "n"], 4: ["i", "f", "g", "o"]}
 COLOURS = {"i2h": "#1b6ca8", "h2h": "#c8553d", "both": "#4a4e69", "unit": "#588157"}
 STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 9,
@@ -227,7 +227,7 @@ def survivor_maps(folder, survivors):
         share = own.assign(share=own["kept"] / own["total"])
         table = share.pivot_table(index=["layer", "kind", "gate"], columns="percent", values="share", sort=True)
         image = axis.imshow(table.to_numpy(), aspect="auto", vmin=0, vmax=1, cmap="magma")
-        names = GATES.get(own["gate"].max() + 1, range(99))
+        names = GATE_LETTERS.get(own["gate"].max() + 1, range(99))
         layers = {layer: str(k + 1) for k, layer in enumerate(dict.fromkeys(own["layer"]))}
         axis.set_yticks(
             range(len(table)), [f"layer {layers[l]} {kind} {names[gate]}" for l, kind, gate in table.index], fontsize=6

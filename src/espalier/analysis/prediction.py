@@ -5,32 +5,15 @@ import warnings
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn.dummy import DummyRegressor
-from sklearn.ensemble import AdaBoostRegressor, GradientBoostingRegressor, RandomForestRegressor
 from sklearn.inspection import permutation_importance
-from sklearn.linear_model import BayesianRidge, Ridge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import RepeatedKFold, train_test_split
-from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
-from sklearn.svm import SVR
 
+from espalier import names
 from espalier.graphs import STUDY
 
-#: name -> function from a seed to the regressor, scikit-learn's defaults throughout
-REGRESSORS = {
-    "bayesian_ridge": lambda seed: BayesianRidge(),
-    "random_forest": lambda seed: RandomForestRegressor(random_state=seed),
-    "ada_boost": lambda seed: AdaBoostRegressor(random_state=seed),
-    "ridge": lambda seed: Ridge(),
-    "gradient_boosting": lambda seed: GradientBoostingRegressor(random_state=seed),
-    "support_vector": lambda seed: SVR(epsilon=0.02),  # accuracies: the default of 0.1 is a good part of their range
-    "nearest_neighbours": lambda seed: KNeighborsRegressor(),
-    "mean": lambda seed: DummyRegressor(),
-}
-#: Those whose result depends on their seed.
-DRAWN = ("random_forest", "ada_boost", "gradient_boosting")
 #: The study's four sets of features (its tables B.1 and B.2).
 _COUNTS = ("nodes", "edges", "source_nodes", "sink_nodes")
 FEATURES = {
@@ -45,7 +28,7 @@ FORESTS = 20
 
 def pipeline(name, seed):
     """The regressor behind a scaling to 0..1 that sees what it is fitted on, and nothing else."""
-    return make_pipeline(MinMaxScaler(), REGRESSORS[name](seed))
+    return make_pipeline(MinMaxScaler(), names.load(names.REGRESSORS[name])(seed))
 
 
 def needed(folds):
@@ -97,9 +80,11 @@ def published(name, x, y):
     """R squared as the study computed it."""
     scaled = MinMaxScaler().fit_transform(x)
     x_train, x_test, y_train, y_test = train_test_split(scaled, y, test_size=0.10, random_state=7)
-    seeds = range(FORESTS if name in DRAWN else 1)
-    found = [r2_score(y_test, REGRESSORS[name](seed).fit(x_train, y_train).predict(x_test)) for seed in seeds]
-    spread = {"low": min(found), "high": max(found)} if name in DRAWN else {"low": np.nan, "high": np.nan}
+    regressor = names.load(names.REGRESSORS[name])
+    drawn = regressor(0).get_params().get("random_state") is not None  # else its result does not depend on the seed
+    seeds = range(FORESTS if drawn else 1)
+    found = [r2_score(y_test, regressor(seed).fit(x_train, y_train).predict(x_test)) for seed in seeds]
+    spread = {"low": min(found), "high": max(found)} if drawn else {"low": np.nan, "high": np.nan}
     return {"r2": float(np.mean(found)), **spread}
 
 

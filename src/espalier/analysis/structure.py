@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pandas as pd
+from rich.table import Table
 
 from espalier.analysis import page, structure_figures, tables, thesis
 from espalier.analysis.correlation import correlations
@@ -124,8 +125,6 @@ def sentences(frame, correlated, predicted):
 
 def overview(frame, correlated, predicted, console):
     """The sentences and the strongest correlations on the terminal."""
-    from rich.table import Table
-
     shown = Table(title="Correlation with accuracy on test, strongest first")
     for name in ("property", "Pearson", "95 %", "Spearman", "p, corrected"):
         shown.add_column(name, justify="left" if name == "property" else "right")

@@ -4,7 +4,10 @@ import itertools
 import math
 
 import pandas as pd
+from rich.table import Table
 
+#: Every digit of a float counts; pandas reads so by itself since 3.1, and warns where it is asked to.
+EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 #: What makes one series of levels; its seeds are its repetitions. variant: whatever else a sweep varies, in words.
 SERIES = ["cell", "target", "score", "scope", "variant"]
 NAMES = {"rnn_tanh": "RNN-tanh", "rnn_relu": "RNN-ReLU", "gru": "GRU", "lstm": "LSTM"}
@@ -143,7 +146,7 @@ def plural(epochs):
 def read(path):
     """A CSV of ours as a DataFrame: numbers as numbers, empty fields as NaN, words (`NA` too) as they are."""
     words = dict.fromkeys([*SERIES, "judge", "layer", "kind"], str)
-    return as_series(pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip", dtype=words))
+    return as_series(pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=words, **EXACT))
 
 
 def as_series(rows):
@@ -154,8 +157,6 @@ def as_series(rows):
 
 def print_overview(summary, tolerance, console, floor=0.0):
     """The table and the sentences on the terminal. floor: as for `sentences`."""
-    from rich.table import Table
-
     table = Table(title=f"Safe percent (within {tolerance:g} of the base right after the cut) and epochs to regain")
     rows = overview(summary, tolerance)
     more = [SERIES[k] for k in varied([[row[key] for key in SERIES] for row in rows])]

@@ -63,8 +63,8 @@ def read_csv(path):
 
     Everything is read as text: `NA` is a string like any other.
 
-    Raises: InputError naming the file and the line: missing or empty file, missing column, empty string, other label,
-    character outside ASCII.
+    Raises: InputError naming the file and the line: missing or empty file, missing column, empty string, line break in a
+    string, other label, character outside ASCII.
     """
     try:
         handle = open(path, newline="", encoding="utf-8-sig", errors="surrogateescape")
@@ -84,7 +84,8 @@ def read_csv(path):
                 texts.append(_text(row["string"], path, reader.line_num))
                 labels.append(_label(row["valid"], path, reader.line_num))
         except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}: not a CSV ({error})") from None
+            line = reader.reader.line_num  # a DictReader's own is that of the row before
+            raise InputError(f"{path}, line {line}: not a CSV ({error})") from None
     if not texts:
         raise InputError(f"{path}: there is no string below the header")
     return texts, labels
@@ -93,6 +94,8 @@ def read_csv(path):
 def _text(text, path, line):
     if not text:
         raise InputError(f"{path}, line {line}: the string is empty")
+    if "\n" in text or "\r" in text:
+        raise InputError(f"{path}: the string that ends in line {line} has a line break in it; is a quotation mark left open?")
     for character in text:
         if not 0 < ord(character) < CODES:
             raise InputError(f"{path}, line {line}: the character {character!a} is outside ASCII")

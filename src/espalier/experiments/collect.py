@@ -10,7 +10,7 @@ import yaml
 from espalier.analysis import figures, report, tables, worth
 from espalier.errors import InputError
 from espalier.experiments import controls
-from espalier.experiments.config import PruneConfig, StructureConfig, from_yaml
+from espalier.experiments.config import PruneConfig, StructureConfig, Tolerance, from_yaml
 from espalier.experiments.plan import RUNS, label, prune_run, train_run
 from espalier.runs import files
 from espalier.runs.identity import OUTSIDE
@@ -22,18 +22,18 @@ def command():
     return shlex.join([f"python {Path(sys.argv[0]).name}", *sys.argv[1:]]).replace("'python ", "python ").replace(".py'", ".py")
 
 
-def about(cell, run=None):
+def about(cell, experiment, run=None):
     """What a report of a structure search says of itself."""
-    from hydra.core.hydra_config import HydraConfig
-
-    experiment = HydraConfig.get().runtime.choices.get("experiment") if HydraConfig.initialized() else None
     told = {"cell": cell, "command": command(), "experiment": experiment, "versions": versions()}
     return told if run is None else {**told, "config": (run / "config.yaml").read_text(), "seed": run.config["seed"]}
 
 
-def describe(folder, story, experiment, runs):
-    """Write what a sweep is, before it starts: sweep.json, and its runs relative to the pool in runs.csv."""
-    files.write_json(folder / "sweep.json", {"story": story, "experiment": experiment, "command": command()})
+def describe(folder, story, experiment, runs, safe):
+    """Write what a sweep is, before it starts: sweep.json, and its runs relative to the pool in runs.csv.
+
+    safe: the tolerance of its sentences.
+    """
+    files.write_json(folder / "sweep.json", {"story": story, "experiment": experiment, "command": command(), "safe": safe})
     files.write_rows(folder / "runs.csv", ("run", "overrides"), runs)
 
 
@@ -49,7 +49,7 @@ def pruning(folder, directories, about, unfinished=()):
         figures.pruning(folder / "figures", summary, joined["curve.csv"], results, survivors, first["baselines"])
     config = from_yaml(directories[0] / "config.yaml", PruneConfig)
     about = {
-        **about, "safe": config.safe.tolerance, "regain": config.regain.tolerance, "versions": first["versions"],
+        **about, "regain": config.regain.tolerance, "versions": first["versions"],
         "floor": first["baselines"]["constant"], "config": (directories[0] / "config.yaml").read_text(),
     }  # fmt: skip
     held = control_rows(directories, variants) if config.controls else None
@@ -85,6 +85,8 @@ def structures(folder, directories, about, unfinished=()):
     )
 
 
+#: Tolerance of the sentences of a sweep that does not say its own.
+DEFAULT_SAFE = Tolerance().tolerance
 TABLES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
 #: What tells the rows of a table apart; runs of a sweep may repeat rows (its base, its curve), which are kept once.
 KEYS = {
@@ -113,7 +115,7 @@ def variants_of(directories):
     """What differs between the configurations of runs, cell, target, score, scope, seed and percent apart:
     directory -> text such as `optimizer.lr=0.1`, empty where nothing does.
     """
-    told = (*tables.SERIES, "percent", *OUTSIDE)
+    told = (*tables.SERIES, "percent", "safe", *OUTSIDE)
     flat = {}
     for directory in directories:
         config = yaml.load((directory / "config.yaml").read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -163,8 +165,11 @@ def made_by(path):
     return kind if kind in RUNS and (Path(path) / "config.yaml").exists() else None
 
 
-def again(path, story):
-    """Collect a sweep's folder, or a run's, anew from what is finished.  Returns (folder, summary, number unfinished)."""
+def again(path, story, safe=None):
+    """Collect a sweep's folder, or a run's, anew from what is finished.  Returns (folder, summary, number unfinished, safe).
+
+    safe: tolerance of the sentences; None: what it was.
+    """
     folder = Path(path)
     sweep = files.read_json(folder / "sweep.json")
     own = made_by(path) if sweep is None else sweep["story"]
@@ -174,7 +179,9 @@ def again(path, story):
         raise InputError(f"report={path} was made by {own}.py; {own}.py report={path} tells it again")
     if sweep is None:
         runs = pd.DataFrame({"run": ["."], "overrides": [""]})
-        sweep, root = {"experiment": None, "command": f"python {story}.py report={path}"}, folder
+        own = yaml.safe_load((folder / "config.yaml").read_text()).get("safe", {})
+        sweep = {"experiment": None, "command": f"python {story}.py report={path}", "safe": own.get("tolerance")}
+        root = folder
     else:
         runs, root = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False), folder.parents[1]
     states = [(root / run, overrides, read_result(root / run)) for run, overrides in runs.itertuples(index=False)]
@@ -184,5 +191,6 @@ def again(path, story):
     unfinished = [(overrides, "not finished") for _, overrides, result in states if not result]
     about = {"command": sweep["command"], "experiment": sweep["experiment"]}
     if story == "structure_search":
-        return folder, structures(folder, done, about, unfinished), len(unfinished)
-    return folder, pruning(folder, done, about, unfinished), len(unfinished)
+        return folder, structures(folder, done, about, unfinished), len(unfinished), None
+    about["safe"] = sweep.get("safe", DEFAULT_SAFE) if safe is None else safe
+    return folder, pruning(folder, done, about, unfinished), len(unfinished), about["safe"]

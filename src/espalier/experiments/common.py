@@ -10,13 +10,12 @@ import torch
 from espalier import data
 from espalier.data.baselines import baselines
 from espalier.data.batching import BATCHING, Batches
-from espalier.experiments.config import plain
 from espalier.learning.classifier import Classifier
 from espalier.learning.evaluation import Score, batches, evaluate
 from espalier.nn import SequenceClassifier
 from espalier.runs import progress
 from espalier.runs.device import device
-from espalier.runs.identity import identity
+from espalier.runs.identity import identity, plain
 from espalier.runs.seeds import generator, seeded
 
 log = logging.getLogger(__name__)

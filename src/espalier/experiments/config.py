@@ -5,11 +5,17 @@
 
 import importlib.util
 import math
+import numbers
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, List, Optional
 
-from espalier.errors import InputError
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from espalier.errors import InputError, doubt
+from espalier.names import OPTIMIZERS, REGRESSORS, UNIT_SCORES, WEIGHT_SCORES
 
 
 class Target(Enum):
@@ -83,15 +89,7 @@ class Initial(Enum):
     star = "star"
 
 
-#: Scores that only hidden units have.
-UNITS_ONLY = ("incoming", "outgoing", "activation", "taylor")
 FORMATS = ("onnx", "torch")
-#: The study's three first.
-REGRESSORS = (
-    "bayesian_ridge", "random_forest", "ada_boost", "ridge", "gradient_boosting", "support_vector", "nearest_neighbours",
-    "mean",
-)  # fmt: skip
-OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 
 
 def _positive(name, value):
@@ -255,12 +253,20 @@ class PruneConfig(TrainConfig):
         self.export = formats(self.export)
         if units:
             self.check_units()
-        elif self.score in UNITS_ONLY:
-            raise InputError(f"score={self.score} ranks hidden units: add structure=unit")
+        self.check_score()
         if len(self.block) != 2 or min(self.block) < 1:
             raise InputError(f"block must be [rows, columns], both positive, got {list(self.block)}")
         for name in ("regain", "safe"):
             _not_negative(f"{name}.tolerance", getattr(self, name).tolerance)
+
+    def check_score(self):
+        """Raise InputError if nothing ranks what goes by this score."""
+        known, others = (UNIT_SCORES, WEIGHT_SCORES) if self.structure == Structure.unit else (WEIGHT_SCORES, UNIT_SCORES)
+        if self.score not in known and self.score in others:
+            ranked, remedy = ("hidden units", "unit") if others is UNIT_SCORES else ("single weights", "weight")
+            raise InputError(f"score={self.score} ranks {ranked}: add structure={remedy}")
+        if self.score not in known:
+            raise InputError(f"score must be one of {', '.join(known)}, got {self.score!r}")
 
     def check_units(self):
         """Raise InputError if the settings do not fit whole hidden units."""
@@ -320,7 +326,7 @@ class Graph:
 
 @dataclass
 class Predictor:
-    regressors: List[str] = field(default_factory=lambda: list(REGRESSORS[:3]))
+    regressors: List[str] = field(default_factory=lambda: list(REGRESSORS)[:3])
     folds: int = 5
     repeats: int = 4
     seed: int = 0
@@ -381,19 +387,22 @@ def levels(percent):
     values = list(percent) if isinstance(percent, (list, tuple)) else [percent]
     if not values:
         raise InputError("percent must name at least one level")
+    values = [value.item() if getattr(value, "ndim", None) == 0 else value for value in values]  # of numpy, or a tensor
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise InputError(f"percent must be a number from 0 to 100 or a list of them, got {value!r}")
         if not 0 <= value <= 100:
             raise InputError(f"percent must be from 0 to 100, got {value}")
     return sorted({int(value) if value == int(value) else float(value) for value in values})
 
 
+def notes(config):
+    """What is worth a line before work starts, though it is no mistake."""
+    return [doubt(percent) for percent in getattr(config, "percent", ()) if doubt(percent)]
+
+
 def to_config(composed):
     """The checked configuration object of a composed Hydra config.  Raises: InputError in one line."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     try:
         config = OmegaConf.to_object(composed)
         refuse_unknown(composed, type(config))
@@ -416,28 +425,11 @@ def refuse_unknown(composed, kind):
 
 def from_yaml(path, kind):
     """The configuration object in a run's config.yaml."""
-    from omegaconf import OmegaConf
-
     return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.load(path)))
-
-
-def plain(config):
-    """A configuration object as nested dicts of plain values (members of enums by name)."""
-    if isinstance(config, Enum):
-        return config.name
-    if isinstance(config, dict):
-        return {key: plain(value) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        return [plain(value) for value in config]
-    if hasattr(config, "__dataclass_fields__"):
-        return {name: plain(getattr(config, name)) for name in config.__dataclass_fields__}
-    return config
 
 
 def register():
     """Put the schemas where the root files in `conf/` find them."""
-    from hydra.core.config_store import ConfigStore
-
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="prune_schema", node=PruneConfig)

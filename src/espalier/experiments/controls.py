@@ -8,8 +8,8 @@ import dataclasses
 
 from espalier.experiments.config import Mode, TrainConfig
 from espalier.experiments.plan import prune_run, train_run
-
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
+from espalier.names import GATES
+from espalier.runs import progress
 
 
 def trained_on(config):
@@ -65,8 +65,7 @@ def done(config):
 
 def run(config):
     """Train every control of a pruning job that is not done yet."""
-    from espalier.experiments import prune, train
-    from espalier.runs import progress
+    from espalier.experiments import prune, train  # here, for they load torch
 
     left = [(story, one) for story, one, its in runs(config) if not its.result()]
     units = sum(one.retrain.max_epochs + 1 if story == "prune" else one.trainer.max_epochs for story, one in left)

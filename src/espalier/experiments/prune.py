@@ -40,7 +40,7 @@ SCORE_BATCHES = 16
 FILES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
 
 
-def job(config):
+def job(config, experiment=None):
     """One job of prune.py: all levels of one cell, target, score, scope and seed."""
     base = base_run(config)
     needs_base = base is not None and not base.result()
@@ -88,6 +88,9 @@ def load_base(config):
             if trained != readout:
                 raise InputError(f"was trained with model.readout={trained}, asked for {readout}")
             content = content["state_dict"]
+        content, wrapper = published.without_wrapper(content)
+        if wrapper:
+            progress.current.say(f"note: base {path}: all its keys begin with {wrapper!r}, which is left out")
         if published.is_published(content):
             if readout != "last_step":
                 progress.current.say(f"note: published networks were trained with model.readout=last_step; {readout} is read")

@@ -3,56 +3,58 @@
 import importlib
 from pathlib import Path
 
+from rich.console import Console
+
 from espalier.errors import InputError
-from espalier.experiments.config import to_config
-from espalier.experiments.plan import RUNS
+from espalier.experiments import controls
+from espalier.experiments.config import notes, to_config
+from espalier.experiments.plan import RUNS, shipped
+from espalier.runs import progress
 from espalier.runs.files import read_json
+from espalier.runs.identity import plain
+from espalier.runs.run import read_result
 
 
 def console():
-    from rich.console import Console
-
     return Console(highlight=False, soft_wrap=True)
 
 
-def run_job(story, composed, sweeping, parallel=False):
+def run_job(story, composed, sweeping, parallel=False, experiment=None, given=()):
     """Run one job.  Returns: its directory as text; a job alone also says what came out.
 
-    parallel: this process is a worker beside others, whose progress is shown by the sweep.
+    parallel: this process is a worker beside others, whose progress is shown by the sweep.  experiment: its name, or None.
+    given: the keys that the command line sets.
     """
-    from espalier.runs import progress
-
     config = to_config(composed)
     if getattr(config, "report", None) is not None:
-        return tell_again(story, config)
+        return tell_again(story, config, experiment, given)
     if getattr(config, "results", None) is not None:
-        return tell_table(config)
+        return tell_table(config, experiment)
+    if not sweeping:
+        for note in notes(config):
+            progress.current.say(f"note: {note}")
     run = RUNS[story](config)
     if parallel:
         remote = progress.current = progress.Remote(run / "status.json", f"{run.name} {run.directory.name}")
         try:
-            work(story, config, run)
+            work(story, config, run, experiment)
         except BaseException as error:
             remote.write("failed", type(error).__name__)
             raise
         remote.write("done", "")
     else:
-        work(story, config, run)
+        work(story, config, run, experiment)
     if not sweeping:
         tell_alone(story, run, config)
     return str(run.directory)
 
 
-def work(story, config, run):
+def work(story, config, run, experiment):
     """The run itself and its controls, as far as they are not done."""
-    from espalier.experiments import controls
-    from espalier.experiments.plan import shipped
-    from espalier.runs import progress
-
     if not config.force and run.result() and getattr(config, "predict", None) is None:
         progress.current.say(f"done before: {run.directory}")
     else:
-        importlib.import_module(f"espalier.experiments.{story}").job(config)
+        importlib.import_module(f"espalier.experiments.{story}").job(config, experiment)
     if not controls.done(config):
         controls.run(config)
     if story == "prune" and not shipped(config):
@@ -66,8 +68,8 @@ def tell_alone(story, run, config):
     if story == "prune":
         from espalier.experiments import collect
 
-        about = {"command": collect.command(), "experiment": None}
-        tell_pruning(collect.pruning(run.directory, [run.directory], about), run.result(), config)
+        about = {"command": collect.command(), "experiment": None, "safe": config.safe.tolerance}
+        tell_pruning(collect.pruning(run.directory, [run.directory], about), run.result(), config.safe.tolerance)
     elif story == "structure_search":
         tell_structure(run.directory)
         if config.predict is not None:
@@ -88,12 +90,12 @@ def tell_structure(directory):
     structure.overview(*found, console())
 
 
-def tell_table(config):
+def tell_table(config, experiment):
     """results=FILE."""
     from espalier.analysis import structure
     from espalier.experiments.structure_search import analyse_table
 
-    folder, found = analyse_table(config)
+    folder, found = analyse_table(config, experiment)
     for cell, *told in found:
         if len(found) > 1:
             console().print(f"{cell}:", style="bold")
@@ -103,21 +105,21 @@ def tell_table(config):
     return str(folder)
 
 
-def tell_again(story, config):
-    """report=DIR."""
+def tell_again(story, config, experiment, given):
+    """report=DIR, with the tolerance that its sweep had unless the command line gives another."""
     from espalier.experiments import collect
-    from espalier.runs.run import read_result
 
     if story == "structure_search" and collect.made_by(config.report) == story:  # one search, finished or half-way
         from espalier.experiments.structure_search import analyse_again
 
         folder, left = Path(config.report), 0
-        analyse_again(folder)
+        analyse_again(folder, experiment)
         tell_structure(folder)
     else:
-        folder, summary, left = collect.again(config.report, story)
+        safe = config.safe.tolerance if "safe.tolerance" in given else None
+        folder, summary, left, safe = collect.again(config.report, story, safe)
         if story == "prune":
-            tell_pruning(summary, read_result(folder), config)
+            tell_pruning(summary, read_result(folder), safe)
     if left:
         console().print(f"{left} runs are not finished; the sweep's own command does them")
     tell_places(folder, config)
@@ -127,7 +129,6 @@ def tell_again(story, config):
 def finish_sweep(story, sweep, before):
     """Join the tables of all finished jobs, draw the figures over them, and say what came out and what failed."""
     from espalier.experiments import collect
-    from espalier.runs.run import read_result
 
     done = [job.run.directory for job in sweep.jobs if job.run.result()]
     config = sweep.jobs[0].config
@@ -139,8 +140,9 @@ def finish_sweep(story, sweep, before):
         unfinished = [(overrides, reasons.get(overrides, "not finished")) for overrides in missing]
         about = {"command": collect.command(), "experiment": sweep.experiment}
         if story == "prune":
+            about["safe"] = config.safe.tolerance
             summary = collect.pruning(sweep.directory, done, about, unfinished)
-            tell_pruning(summary, read_result(done[0]), config)
+            tell_pruning(summary, read_result(done[0]), config.safe.tolerance)
         else:
             collect.structures(sweep.directory, done, about, unfinished)
             for job in sweep.jobs:
@@ -161,11 +163,11 @@ def finish_sweep(story, sweep, before):
         console().print(f"failed: {which}: {reason} (log: {log})", style="bold red", markup=False)
 
 
-def tell_pruning(summary, result, config):
+def tell_pruning(summary, result, safe):
     from espalier.analysis import tables
 
     floor = result["baselines"]["constant"] if result else 0.0
-    tables.print_overview(summary, config.safe.tolerance, console(), floor)
+    tables.print_overview(summary, safe, console(), floor)
     if result:
         console().print(f"Without learning (accuracy on test): {rules(result['baselines'])}.")
 
@@ -187,8 +189,6 @@ def rules(baselines):
 
 def check(jobs):
     """Read the files that the jobs of a sweep need, data and bases, before any of them starts.  Raises: InputError."""
-    from espalier.experiments.config import plain
-
     # Generated data and trained bases cannot be wrong; without files there is no reason to load torch here.
     tables = {str(plain(job.config.data)): job.config for job in jobs if job.config.data.name != "reber"}
     searches = [job.config for job in jobs if hasattr(job.config, "graph")]
@@ -211,9 +211,11 @@ def check(jobs):
             load_base(config)
 
 
-def refuse_forgotten_sweep(hydra):
-    """Without -m an experiment that sweeps would run one job with defaults, silently.  Raises: InputError with the command."""
-    given = {override.split("=", 1)[0].lstrip("+~") for override in hydra.overrides.task}
+def refuse_forgotten_sweep(hydra, given):
+    """Without -m an experiment that sweeps would run one job with defaults, silently.  Raises: InputError with the command.
+
+    given: the keys that the command line sets.
+    """
     left = [key for key in hydra.sweeper.params or {} if key not in given]
     if left and not given & {"report", "results"}:
         command = f"python {hydra.job.name}.py -m {' '.join(hydra.overrides.task)}"

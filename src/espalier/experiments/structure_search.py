@@ -11,6 +11,8 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pandas as pd
+import torch
+from joblib import Parallel, delayed
 from scipy import stats
 
 from espalier import graphs
@@ -18,13 +20,13 @@ from espalier.analysis import prediction, structure, structure_figures
 from espalier.errors import InputError
 from espalier.experiments.collect import about
 from espalier.experiments.common import Board, Clock, bench_of, load_data
-from espalier.experiments.config import StructureConfig, from_yaml, plain
+from espalier.experiments.config import StructureConfig, from_yaml
 from espalier.experiments.plan import rows_run, structure_run
 from espalier.graphs import DIRECTED, STUDY
 from espalier.learning.fit import Epochs, fit
 from espalier.nn import GraphClassifier, SequenceClassifier
 from espalier.runs import files, progress
-from espalier.runs.identity import identity
+from espalier.runs.identity import identity, plain
 from espalier.runs.seeds import seeded, stream
 
 log = logging.getLogger(__name__)
@@ -101,7 +103,7 @@ def _signature(graph):
     return len(graph), frozenset(map(frozenset, graph.edges))
 
 
-def analyse_table(config):
+def analyse_table(config, experiment):
     """results=FILE: only the analysis, of any table in the study's columns; a folder per cell where it holds several.
 
     Returns (folder, list of (cell, frame, correlations, prediction)).
@@ -115,22 +117,22 @@ def analyse_table(config):
         cell = mode.lower()
         into = folder if frame["mode"].nunique() == 1 else folder / cell
         with progress.current.job(f"{cell}, {len(own)} rows", 1):
-            told = structure.analyse(into, own.reset_index(drop=True), config.predictor, about(cell))
+            told = structure.analyse(into, own.reset_index(drop=True), config.predictor, about(cell, experiment))
         found.append((cell, own, *told))
     return folder, found
 
 
-def job(config):
+def job(config, experiment=None):
     """One job of structure_search.py: a search, or (predict=N) the use of a finished one."""
     run = structure_run(config)
     if config.predict is not None:
-        return use(config, run)
+        return use(config, run, experiment)
     known = search_graphs(config.graph)
     prediction_needs(config, len(known))
     with run.alone():
         if config.force or not run.result():
             with run.logging("structure_search"):
-                _search(config, run, known)
+                _search(config, run, known, experiment)
 
 
 def prediction_needs(config, count):
@@ -139,7 +141,7 @@ def prediction_needs(config, count):
         raise InputError(f"{count} graphs: {config.predictor.folds} folds and the published split need {need}; raise graph.*")
 
 
-def _search(config, run, known):
+def _search(config, run, known, experiment):
     run.start()
     for named in known:
         graphs.write(run / "graphs" / f"{named.name}.json", named.graph)
@@ -163,7 +165,7 @@ def _search(config, run, known):
             told = {"graph_parameters": own["parameters"], "graph_test_acc": own["test_acc"]}
             dense.append({**rows[task], **told})
     files.write_rows(run / "dense.csv", DENSE, dense)
-    analyse(config, run)
+    analyse(config, run, experiment)
     found = pd.read_csv(run / "prediction.csv")
     name = prediction.best(found)
     chosen = found[(found["regressor"] == name) & (found["features"] == "all")]
@@ -175,7 +177,7 @@ def _search(config, run, known):
     run.finish(result, FILES)
 
 
-def analyse(config, run):
+def analyse(config, run, experiment):
     """Tables, figures and report of a search from its results.csv; reads only files, so that it can be repeated.
 
     Returns (frame, correlations, prediction).
@@ -183,14 +185,14 @@ def analyse(config, run):
     frame = structure.read(run / "results.csv", config.predictor.folds)
     dense = pd.read_csv(run / "dense.csv") if (run / "dense.csv").exists() else None
     known = {(family, number): graph for family, number, graph in graphs.read_folder(run / "graphs")}
-    return frame, *structure.analyse(run.directory, frame, config.predictor, about(config.cell, run), known, dense)
+    return frame, *structure.analyse(run.directory, frame, config.predictor, about(config.cell, experiment, run), known, dense)
 
 
-def analyse_again(directory):
+def analyse_again(directory, experiment):
     """`analyse` for the search in a folder."""
     config = from_yaml(directory / "config.yaml", StructureConfig)
     config.outputs = str(directory.resolve().parents[2])
-    return analyse(config, structure_run(config))
+    return analyse(config, structure_run(config), experiment)
 
 
 # Training of single graphs
@@ -227,8 +229,6 @@ def train_all(config, tasks, tell, again=False):
     tell: function from (task, row), called as soon as a row is on disk; rows of before come first.  A row is None for a
     dense network that would have no unit.  again: train also what is trained already.
     """
-    from joblib import Parallel, delayed
-
     kept = rows_run(config)
     with kept.alone():
         left = []
@@ -271,8 +271,6 @@ def processes(config):
     if isinstance(progress.current, progress.Remote):  # a worker beside others
         return 1
     if config.device != "cpu":
-        import torch
-
         if torch.cuda.is_available():
             return torch.cuda.device_count() if config.device == "auto" else 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -361,8 +359,6 @@ def dense(config, layers, units, device, named):
 
 def dense_units(config, layers, parameters):
     """Units per layer of the largest dense network of so many layers that has no more parameters; 0 if there is none."""
-    import torch
-
     units = 0
     while True:
         with torch.device("meta"):
@@ -375,7 +371,7 @@ def dense_units(config, layers, parameters):
 # Use of it
 
 
-def use(config, run):
+def use(config, run, experiment):
     """predict=N: rank N unseen graphs by predicted accuracy, train both ends of the ranking, and say whether it held."""
     if config.graph.folder:
         raise InputError("predict=N draws random graphs like those of the search; a search over graph.folder has none")
@@ -408,7 +404,7 @@ def use(config, run):
     structure_figures.ranking(run / "figures", ranked)
     told = held(ranked.dropna(subset="test_acc"), each, name, config.predict)
     files.write_json(folder / "prediction.json", told)
-    analyse(config, run)
+    analyse(config, run, experiment)
     return told
 
 

@@ -102,7 +102,7 @@ def _train(config, run, bench, force):
     checkpoint.unlink(missing_ok=True)
 
 
-def job(config):
+def job(config, experiment=None):
     """One job of train.py."""
     if not config.force and train_run(config).result():
         return

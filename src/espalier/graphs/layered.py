@@ -1,5 +1,6 @@
 """A graph as layers: which vertices a recurrent network has in each layer, and which of them feed which."""
 
+import numbers
 from dataclasses import dataclass
 
 import networkx as nx
@@ -29,8 +30,8 @@ def check(graph, name="the graph"):
 
 
 def ordered(graph):
-    """The nodes in order: by number where all are integers, else as the graph has them."""
-    return sorted(graph) if all(isinstance(node, int) for node in graph) else list(graph)
+    """The nodes in order: by number where all are whole numbers (also of numpy), else as the graph has them."""
+    return sorted(graph) if all(isinstance(node, numbers.Integral) for node in graph) else list(graph)
 
 
 def to_dag(graph):

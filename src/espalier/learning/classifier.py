@@ -1,13 +1,13 @@
 """The LightningModule that trains a sequence classifier."""
 
+import inspect
+
 import pytorch_lightning as pl
 import torch
 from torch.nn import functional as F
 
+from espalier import names
 from espalier.learning.evaluation import Score
-
-#: name -> optimizer class of torch
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}
 
 
 class Classifier(pl.LightningModule):
@@ -27,11 +27,9 @@ class Classifier(pl.LightningModule):
         return self.epoch_batches(self.current_epoch)
 
     def configure_optimizers(self):
-        kind = OPTIMIZERS[self.optimizer.name]
-        return kind(
-            self.model.parameters(), lr=self.optimizer.lr, weight_decay=self.optimizer.weight_decay,
-            **({"fused": True} if self.optimizer.name != "rmsprop" else {}),
-        )  # fmt: skip
+        kind = names.load(names.OPTIMIZERS[self.optimizer.name])
+        fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
+        return kind(self.model.parameters(), lr=self.optimizer.lr, weight_decay=self.optimizer.weight_decay, **fused)
 
     def on_train_epoch_start(self):
         self._loss = torch.zeros((), dtype=torch.float64, device=self.device)

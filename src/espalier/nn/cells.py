@@ -3,13 +3,14 @@
 from torch import nn
 
 from espalier.errors import InputError
+from espalier.names import GATES
 
-#: cell -> (torch module, its further arguments, number of gates stacked in its weights)
+#: cell -> (torch module, its further arguments)
 CELLS = {
-    "rnn_tanh": (nn.RNN, {"nonlinearity": "tanh"}, 1),
-    "rnn_relu": (nn.RNN, {"nonlinearity": "relu"}, 1),
-    "gru": (nn.GRU, {}, 3),
-    "lstm": (nn.LSTM, {}, 4),
+    "rnn_tanh": (nn.RNN, {"nonlinearity": "tanh"}),
+    "rnn_relu": (nn.RNN, {"nonlinearity": "relu"}),
+    "gru": (nn.GRU, {}),
+    "lstm": (nn.LSTM, {}),
 }
 
 
@@ -18,16 +19,16 @@ def layer(cell, inputs, hidden):
 
     Raises: InputError for a name that is not in `CELLS`.
     """
-    kind, arguments, _ = entry(cell)
+    kind, arguments = CELLS[check(cell)]
     return kind(inputs, hidden, **arguments)
 
 
 def gates(cell):
     """Number of gates stacked along the rows of a weight of this cell: 1, 3 (r, z, n) or 4 (i, f, g, o)."""
-    return entry(cell)[2]
+    return GATES[check(cell)]
 
 
-def entry(cell):
+def check(cell):
     if cell not in CELLS:
         raise InputError(f"cell must be one of {', '.join(CELLS)}, got {cell!r}")
-    return CELLS[cell]
+    return cell

@@ -5,6 +5,8 @@ import contextlib
 import torch
 
 from espalier.errors import InputError
+from espalier.pruning import reparametrised
+from espalier.pruning.optimizers import check_optimizer
 
 
 class Masks:
@@ -13,11 +15,18 @@ class Masks:
     Nothing is wrapped: a masked weight of the module is zero, and whoever trains on calls `gradients` before the gradients
     are clipped and `weights` after the optimizer's step, which makes the training that of `w * mask` exactly, for every
     optimizer that treats each weight on its own (`attached` does it in any loop, `espalier.Pruning` under Lightning).
+
+    Raises: InputError for masks of no weight at all.
     """
 
     def __init__(self, masks):
         self._masks = {name: mask.bool() for name, mask in masks.items()}
-        self._bound = None
+        if not self._masks:
+            raise InputError("masks of nothing: name at least one weight")
+        self._factors = {}  # name -> the mask in dtype and on the device of its parameter
+
+    def __getstate__(self):
+        return {"_masks": self._masks, "_factors": {}}
 
     def __getitem__(self, name):
         return self._masks[name]
@@ -65,46 +74,74 @@ class Masks:
         return {name: mask.cpu() for name, mask in self._masks.items()}
 
     def _on(self, model):
-        """The masked parameters of `model` and their masks in its dtype and on its device."""
-        if self._bound is None or self._bound[0] is not model:
-            parameters = dict(model.named_parameters())
-            missing = [name for name in self if name not in parameters]
-            if missing:
-                raise InputError(f"the model has no {', '.join(missing)}; it has {', '.join(parameters)}")
-            chosen = [parameters[name] for name in self]
-            for name, parameter in zip(self, chosen):
-                if parameter.shape != self[name].shape:
-                    raise InputError(f"{name} is {tuple(parameter.shape)}, its mask {tuple(self[name].shape)}")
-            self._bound = (model, chosen, [None] * len(chosen))
-        _, parameters, factors = self._bound
-        for k, (name, parameter) in enumerate(zip(self, parameters)):
-            if factors[k] is None or factors[k].device != parameter.device or factors[k].dtype != parameter.dtype:
-                factors[k] = self[name].to(parameter.device, parameter.dtype)
+        """The masked parameters of `model` as it holds them now, and their masks in its dtype and on its device.
+
+        They are looked up every time: loading with `assign=True`, replacing a module, or converting the model puts other
+        parameters in their places.
+        """
+        model = self._holder(model)
+        parameters = [parameter_of(model, name) for name in self]
+        missing = [name for name, parameter in zip(self, parameters) if parameter is None]
+        if missing:
+            self._refuse(model, missing)
+        factors = []
+        for name, parameter in zip(self, parameters):
+            factor = self._factors.get(name)
+            if parameter.shape != self[name].shape:
+                raise InputError(f"{name} is {tuple(parameter.shape)}, its mask {tuple(self[name].shape)}")
+            if factor is None or factor.device != parameter.device or factor.dtype != parameter.dtype:
+                factor = self._factors[name] = self[name].to(parameter.device, parameter.dtype)
+            factors.append(factor)
         return parameters, factors
 
+    def _holder(self, model):
+        """The module whose parameters the masks name: the model, or what a wrapper of torch (DDP, `AveragedModel`) holds."""
+        first, inner = next(iter(self)), model
+        while parameter_of(inner, first) is None and isinstance(getattr(inner, "module", None), torch.nn.Module):
+            inner = inner.module
+        return model if parameter_of(inner, first) is None else inner
+
+    @staticmethod
+    def _refuse(model, missing):
+        modules = dict(model.named_modules())
+        for name in missing:
+            place, _, short = name.rpartition(".")
+            if place in modules and short in reparametrised.hidden(modules[place]):
+                reparametrised.refuse(model, place, short)
+        raise InputError(f"the model has no {', '.join(missing)}; it has {', '.join(dict(model.named_parameters()))}")
+
     @contextlib.contextmanager
-    def attached(self, model, optimizer):
+    def attached(self, model, optimizer, averages=()):
         """Within the block, any loop that steps `optimizer` trains `w * mask`: gradients are masked as they are computed, so
         before any clipping, and the weights after every step. It works under accumulation, mixed precision and DDP.
 
-        model: the module itself, also where DDP wraps it.
+        model: the module itself, also where DDP wraps it.  averages: models whose weights are averages of its own, such as
+        `torch.optim.swa_utils.AveragedModel`: masked after every step too; what ASGD averages always is.
+
+        Raises: InputError for an optimizer that mixes the weights of a matrix (LBFGS, Muon, Adafactor, ...).
         """
-        self.weights(model)
+        check_optimizer(optimizer)
+
+        def masked(name):
+            return lambda gradient: gradient * self._factors[name].to(gradient.dtype)
+
+        def after_step(*_):
+            self.weights(model)
+            self.averages(model, optimizer)
+            for averaged in averages:
+                self.weights(averaged)
+
+        after_step()
         parameters, _ = self._on(model)
-
-        def masked(place):
-            return lambda gradient: gradient * self._on(model)[1][place].to(gradient.dtype)
-
-        handles = [p.register_hook(masked(k)) for k, p in enumerate(parameters) if p.requires_grad]
-        handles.append(optimizer.register_step_post_hook(lambda *_: self.weights(model)))
+        handles = [p.register_hook(masked(name)) for name, p in zip(self, parameters) if p.requires_grad]
+        # Parameters that are put into their places within the block have no such hook.
+        handles.append(optimizer.register_step_pre_hook(lambda *_: self.gradients(model)))
+        handles.append(optimizer.register_step_post_hook(after_step))
         try:
             yield self
         finally:
             for handle in handles:
                 handle.remove()
-
-    def __getstate__(self):
-        return {"_masks": self._masks, "_bound": None}
 
     @torch.no_grad()
     def weights(self, model):
@@ -118,3 +155,21 @@ class Masks:
         pairs = [(p.grad, factor) for p, factor in zip(*self._on(model)) if p.grad is not None]
         if pairs:
             torch._foreach_mul_(*map(list, zip(*pairs)))
+
+    @torch.no_grad()
+    def averages(self, model, optimizer):
+        """Set the masked places of the averages that an optimizer keeps of the weights (ASGD) to zero, in place."""
+        for parameter, factor in zip(*self._on(model)):
+            averaged = optimizer.state.get(parameter, {}).get("ax")
+            if averaged is not None:
+                averaged.mul_(factor)
+
+
+def parameter_of(model, name):
+    """The parameter of this name, or None."""
+    *path, last = name.split(".")
+    for part in path:
+        model = model._modules.get(part)
+        if model is None:
+            return None
+    return model._parameters.get(last)

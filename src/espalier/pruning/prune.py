@@ -1,22 +1,31 @@
 """Prune: score the weights, let them compete, remember who goes, set them to zero."""
 
 import math
+import numbers
+import warnings
 
 import torch
 
-from espalier.errors import InputError
+from espalier.errors import InputError, doubt
 from espalier.pruning import structures
 from espalier.pruning.rules import RULES
 from espalier.pruning.structures import STRUCTURES
 
 
 def check_percent(percent):
-    """A float between 0 and 100.  Raises: InputError."""
-    if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not math.isfinite(percent):
+    """A number (also of numpy, or a tensor without dimensions) as a float between 0 and 100.  Raises: InputError."""
+    value = percent.item() if getattr(percent, "ndim", None) == 0 else percent
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise InputError(f"percent must be a number from 0 to 100, got {percent!r}")
-    if not 0 <= percent <= 100:
-        raise InputError(f"percent must be from 0 to 100, got {percent:g}")
-    return float(percent)
+    if not 0 <= value <= 100:
+        raise InputError(f"percent must be from 0 to 100, got {value:g}")
+    return float(value)
+
+
+def warn_of_share(percent):
+    """Warn about a percent below 1, which may be meant as a share."""
+    if doubt(percent):
+        warnings.warn(doubt(percent), stacklevel=3)
 
 
 @torch.no_grad()
@@ -88,5 +97,6 @@ def prune(
     """
     arguments = (target, percent, score, scope, modules, rule, generator, structure, block, readers, data)
     masks = make_masks(model, *arguments)
+    warn_of_share(check_percent(percent))
     masks.weights(model)
     return masks

@@ -16,6 +16,10 @@ class Regain:
         self.base, self.tolerance = base, tolerance
         self.epoch = self.step = None
 
+    def __repr__(self):
+        told = "censored" if self.censored else f"epoch={self.epoch}, step={self.step}"
+        return f"Regain(base={self.base:g}, tolerance={self.tolerance:g}, {told})"
+
     @property
     def censored(self):
         return self.epoch is None

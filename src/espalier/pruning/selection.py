@@ -3,9 +3,11 @@
 import re
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from espalier.errors import InputError
+from espalier.pruning import reparametrised
 
 TARGETS = ("i2h", "h2h", "both")
 _NAME = re.compile(r"weight_(ih|hh)(?:_l(\d+))?(?:_reverse)?")
@@ -48,8 +50,53 @@ def recurrent_weights(model):
 
 def linear_weights(model, names):
     """The weights of those `nn.Linear` that are named; the empty name is the model itself."""
-    found = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and name in names}
-    return [Weight(f"{name}.weight".lstrip("."), module.weight, name, "linear", 1) for name, module in found.items()]
+    found = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and name in names:
+            if reparametrised.hidden(module):
+                reparametrised.refuse(model, name, "weight")
+            found.append(Weight(f"{name}.weight".lstrip("."), module.weight, name, "linear", 1))
+    return found
+
+
+def module_names(modules):
+    """The argument `modules` as a list of names, or None for all."""
+    return [modules] if isinstance(modules, str) else modules if modules is None else list(modules)
+
+
+def inside(name, modules):
+    """Whether a parameter or module of this name is one of `modules`, or inside one; all are inside the empty name."""
+    return modules is None or any(module in ("", name) or name.startswith(f"{module}.") for module in modules)
+
+
+def refuse_missing(modules, known, what, more=()):
+    """Raise InputError if a name in `modules` matches none of the known names. more: others that may be named."""
+    for module in modules or ():
+        if not any(inside(name, [module]) for name in known):
+            raise InputError(f"modules: {module!r} matches no {what}; there are {', '.join([*known, *more]) or 'none'}")
+
+
+def refuse_hidden(model, target, modules):
+    """Raise InputError if a recurrent weight that is to be pruned is computed from other parameters."""
+    for prefix, module in model.named_modules():
+        if isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
+            for name in reparametrised.hidden(module):
+                match = _NAME.fullmatch(name)
+                if match and target in (_KIND[match[1]], "both") and inside(f"{prefix}.{name}".lstrip("."), modules):
+                    reparametrised.refuse(model, prefix, name)
+
+
+def refuse_compiled(model):
+    """Raise InputError if a model was scripted, compiled or quantised: its layers are no modules of `torch.nn` any more."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"a model is a torch.nn.Module, got {type(model).__name__}")
+    modules = list(model.modules())
+    if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
+        raise InputError("the model was scripted or traced: prune and shrink the module it was made from, and script it after")
+    if any("_orig_mod" in module._modules for module in modules):
+        raise InputError("the model was compiled: prune and shrink the module it was made from, and compile it after")
+    if any("quantized" in type(module).__module__.split(".") for module in modules):
+        raise InputError("the model was quantised: prune and shrink the float module it was made from, and quantise it after")
 
 
 def select(model, target="both", modules=None):
@@ -60,18 +107,21 @@ def select(model, target="both", modules=None):
     """
     if target not in TARGETS:
         raise InputError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
-    names = [modules] if isinstance(modules, str) else modules
+    refuse_compiled(model)
+    names = module_names(modules)
+    refuse_hidden(model, target, names)
     weights = [*recurrent_weights(model), *linear_weights(model, names or ())]
     if not weights:
         raise InputError(
             f"{type(model).__name__} holds no nn.RNN, nn.GRU, nn.LSTM or cell module to prune; an nn.Linear is pruned when "
             "modules names it"
         )
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    refuse_missing(names, [weight.name for weight in weights], "weight", linear)
     chosen = [
         weight
         for weight in weights
-        if (target in (weight.kind, "both") or weight.kind == "linear")
-        and (names is None or any(name in ("", weight.name) or weight.name.startswith(f"{name}.") for name in names))
+        if (target in (weight.kind, "both") or weight.kind == "linear") and inside(weight.name, names)
     ]
     if not chosen:
         raise InputError(f"target={target}, modules={names} matches no weight; there are {', '.join(w.name for w in weights)}")

@@ -10,7 +10,7 @@ from espalier.pruning.masks import Masks
 from espalier.pruning.rules import RULES
 from espalier.pruning.scopes import groups
 from espalier.pruning.scores import SCORES
-from espalier.pruning.selection import select
+from espalier.pruning.selection import inside, module_names, refuse_missing, select
 from espalier.pruning.unit_scores import UNIT_SCORES, Context
 from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual
 
@@ -74,14 +74,9 @@ def units(model, percent, score, scope, modules, generator, readers, data):
     for name, value, known in (("score", score, UNIT_SCORES), ("scope", scope, UNIT_SCOPES)):
         if value not in known:
             raise InputError(f"{name} of units must be one of {', '.join(known)}, got {value!r}")
-    names = [modules] if isinstance(modules, str) else modules
-    wanted = [
-        name
-        for name in recurrent_modules(model)
-        if names is None or any(name == chosen or name.startswith(f"{chosen}.") for chosen in names)
-    ]
-    if not wanted and recurrent_modules(model):
-        raise InputError(f"modules={names} matches no recurrent module; there are {', '.join(recurrent_modules(model))}")
+    names, recurrent = module_names(modules), list(recurrent_modules(model))
+    refuse_missing(names, recurrent, "recurrent module")
+    wanted = [name for name in recurrent if inside(name, names)]
     checked = check_readers(model, readers, wanted or None)
     chosen = [one for one in all_units(model, checked) if one.module in wanted]
     involved = {name for one in chosen for name in (*one.rows, *(column.name for column in one.feeds))}

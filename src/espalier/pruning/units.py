@@ -1,11 +1,14 @@
 """Hidden units: which rows and columns belong to them, who reads them, which are dead."""
 
+import numbers
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from espalier.errors import InputError
+from espalier.pruning import reparametrised
+from espalier.pruning.selection import refuse_compiled
 
 RECURRENT = (nn.RNN, nn.GRU, nn.LSTM, nn.RNNCell, nn.GRUCell, nn.LSTMCell)
 #: Number of gates -> the gate whose pre-activation of zero keeps a unit's output at zero, from a zero state: the only one;
@@ -109,10 +112,16 @@ def check_readers(model, readers, modules=None):
 
     Raises: InputError naming the candidates where a reader is missing or impossible.
     """
+    refuse_compiled(model)
     recurrent = recurrent_modules(model)
     if not recurrent:
         raise InputError(f"{type(model).__name__} holds no nn.RNN, nn.GRU, nn.LSTM or cell module")
     readers = known_readers(model) if readers is None else readers
+    if readers is not None and not isinstance(readers, dict):
+        raise InputError(f'readers must be a dict such as {{"rnn": ["head"]}}, got {readers!r}')
+    for name in modules or readers or recurrent:
+        for hidden in reparametrised.hidden(recurrent[name]) if name in recurrent else ():
+            reparametrised.refuse(model, name, hidden)
     needed = [name for name in (modules or readers or recurrent) if not getattr(recurrent.get(name), "proj_size", 0)]
     missing = [name for name in needed if readers is None or name not in readers]
     if missing:
@@ -127,16 +136,18 @@ def check_readers(model, readers, modules=None):
         raise InputError(f"the model has no recurrent module {unknown[0]!r}; it has {', '.join(map(repr, recurrent))}")
     everything, checked, read_by = dict(model.named_modules()), {}, {}
     for source, names in readers.items():
-        if isinstance(names, str):
-            raise InputError(f"readers[{source!r}] must be a list of names, got {names!r}")
+        if not isinstance(names, (list, tuple)):
+            raise InputError(f"readers[{source!r}] must be a list of names, got {names!r}; [] says that nobody reads it")
         checked[source] = []
         for entry in names:
-            name, copies = entry if isinstance(entry, tuple) else (entry, 1)
+            name, copies = reader_of(source, entry)
             fitting = candidates(model, recurrent[source], source)
             told = f"modules of a fitting width: {', '.join(map(repr, fitting)) or 'none'}"
             if name not in everything:
                 raise InputError(f"readers[{source!r}]: the model has no module {name!r}; {told}")
             module = everything[name]
+            for hidden in reparametrised.hidden(module):
+                reparametrised.refuse(model, name, hidden)
             if not isinstance(module, (nn.Linear, *RECURRENT)):
                 raise InputError(
                     f"readers[{source!r}]: {name!r} is {type(module).__name__}; only nn.Linear and recurrent modules can "
@@ -154,6 +165,16 @@ def check_readers(model, readers, modules=None):
             read_by[name] = source
             checked[source].append((name, copies))
     return checked
+
+
+def reader_of(source, entry):
+    """(name, copies) of an entry of `readers[source]`: a name, or a pair of both.  Raises: InputError."""
+    pair = (entry,) if isinstance(entry, str) else tuple(entry) if isinstance(entry, (list, tuple)) else ()
+    name, copies = (*pair, 1) if len(pair) == 1 else pair if len(pair) == 2 else (None, 1)
+    whole = isinstance(copies, numbers.Integral) and not isinstance(copies, bool) and copies > 0
+    if not isinstance(name, str) or not whole:
+        raise InputError(f'readers[{source!r}]: {entry!r} is neither the name of a module nor ("name", copies)')
+    return name, int(copies)
 
 
 def output_width(module):
@@ -177,7 +198,7 @@ def all_units(model, readers):
     modules = dict(model.named_modules())
     nodes = {}
     for name, module in recurrent_modules(model).items():
-        if type(module) not in RECURRENT:
+        if type(module) not in RECURRENT or reparametrised.hidden(module):
             if name in readers or any(name == reader for entry in readers.values() for reader, _ in entry):
                 raise InputError(f"{name!r} is a {type(module).__name__}, a subclass that may compute something else")
             continue

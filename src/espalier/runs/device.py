@@ -6,6 +6,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+from filelock import FileLock, Timeout
+
 from espalier.errors import InputError
 
 #: Whose scheduler has already chosen: the job then uses the first device it sees and touches nothing.
@@ -21,8 +24,6 @@ def device(name, count=None, folder=None, poll=0.5):
 
     count: number of GPUs, folder: where the locks are; both for tests.  Raises: InputError if the device is not there.
     """
-    import torch
-
     count = torch.cuda.device_count() if count is None else count
     if name != "auto":
         chosen = torch.device(name)
@@ -42,8 +43,6 @@ def device(name, count=None, folder=None, poll=0.5):
 
 
 def _free_one(count, folder, poll):
-    from filelock import FileLock, Timeout
-
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if os.environ.get("CUDA_VISIBLE_DEVICES") else range(count)
     locks = [FileLock(folder / f"espalier-gpu-{name}.lock") for name in visible]
     while True:

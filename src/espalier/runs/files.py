@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import uuid
 from pathlib import Path
 
@@ -68,8 +69,6 @@ def save_tensors(path, value):
 
 def load_tensors(path, what):
     """`torch.load` that runs no code.  Raises: InputError naming the file: missing, truncated, or holding more than tensors."""
-    import pickle
-
     import torch
 
     try:

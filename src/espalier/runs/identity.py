@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from enum import Enum
 from pathlib import Path
 
 from espalier.errors import InputError
@@ -14,6 +15,13 @@ OUTSIDE = (
     "outputs", "force", "device", "threads", "logger", "seed", "controls", "report", "processes", "results", "predict",
     "predict_each", "export", "costs",
 )  # fmt: skip
+#: Keys that change nothing under a condition, which is a function of all values: they are then hashed at this value.
+IDLE = (
+    (("safe", "tolerance"), 0.01, lambda values: True),  # only sentences use it
+    (("block",), [4, 4], lambda values: values.get("structure") != "block"),
+    (("data", "min_length"), 11, lambda values: values["data"]["name"] != "reber"),
+    (("data", "shares"), {"near": 0.4, "altered": 0.3, "foreign": 0.3}, lambda values: values["data"]["name"] != "reber"),
+)
 #: Keys that name input files, or a folder of them: they enter by their content.
 FILES = (("data", "train"), ("data", "test"), ("base",), ("graph", "folder"))
 
@@ -24,11 +32,12 @@ def identity(values):
     Whole floats are taken for ints, files by their content.  Raises: InputError if a file cannot be read.
     """
     values = _normal({key: value for key, value in values.items() if key not in OUTSIDE})
+    for path, value, idle in IDLE:
+        node, last = _parent(values, path)
+        if last in node and idle(values):
+            node[last] = _normal(value)
     for path in FILES:
-        *parents, last = path
-        node = values
-        for key in parents:
-            node = node.get(key, {})
+        node, last = _parent(values, path)
         if node.get(last):
             try:
                 node[last] = _content(node[last])
@@ -36,6 +45,14 @@ def identity(values):
                 raise InputError(f"{'.'.join(path)}={error}") from None
     text = json.dumps({"format": FORMAT, **values}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _parent(values, path):
+    """(the dict that holds the value at a path, empty if there is none; the last key)."""
+    *parents, last = path
+    for key in parents:
+        values = values.get(key, {})
+    return values, last
 
 
 _digests = {}
@@ -67,3 +84,16 @@ def _normal(value):
     if isinstance(value, float) and value == int(value):
         return int(value)
     return value
+
+
+def plain(config):
+    """A configuration object as nested dicts of plain values (members of enums by name)."""
+    if isinstance(config, Enum):
+        return config.name
+    if isinstance(config, dict):
+        return {key: plain(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [plain(value) for value in config]
+    if hasattr(config, "__dataclass_fields__"):
+        return {name: plain(getattr(config, name)) for name in config.__dataclass_fields__}
+    return config

@@ -6,10 +6,13 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
+
 from espalier import __version__
 from espalier.errors import InputError
 from espalier.runs import files, progress
-from espalier.runs.identity import identity
+from espalier.runs.identity import identity, plain
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +50,6 @@ class Run:
     """
 
     def __init__(self, kind, name, config):
-        from espalier.experiments.config import plain
-
         self.kind, self.config = kind, plain(config)
         self.name = f"{name}-{identity(self.config)}"
         self.directory = Path(self.config["outputs"]) / kind / self.name / f"seed_{self.config['seed']}"
@@ -67,8 +68,6 @@ class Run:
 
     def start(self):
         """Make the directory and write config.yaml; an older result.json is no longer true."""
-        from omegaconf import OmegaConf
-
         self.directory.mkdir(parents=True, exist_ok=True)
         (self / "result.json").unlink(missing_ok=True)
         files.write_text(self / "config.yaml", OmegaConf.to_yaml(self.config))
@@ -76,8 +75,6 @@ class Run:
     @contextlib.contextmanager
     def alone(self):
         """Hold the run's lock: whoever wants the same run waits. It only saves work, nothing depends on it."""
-        from filelock import FileLock, Timeout
-
         self.directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self / ".lock")
         try:

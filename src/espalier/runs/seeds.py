@@ -7,6 +7,8 @@ alone and a resumed run equals an uninterrupted one.
 import hashlib
 from contextlib import contextmanager
 
+import torch
+
 
 def stream(seed, *purpose):
     """Seed of the stream for `purpose` (words and numbers, e.g. `"order", level, epoch`): an int in [0, 2**63)."""
@@ -16,16 +18,12 @@ def stream(seed, *purpose):
 
 def generator(seed, *purpose):
     """`torch.Generator` on the CPU, seeded with `stream(seed, *purpose)`."""
-    import torch
-
     return torch.Generator().manual_seed(stream(seed, *purpose))
 
 
 @contextmanager
 def seeded(seed, *purpose):
     """Run a block, such as the construction of a module, under its own stream; the global generator is left as it was."""
-    import torch
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, *purpose))
         yield

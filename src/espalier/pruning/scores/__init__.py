@@ -1,6 +1,9 @@
-"""Scores: how much a weight is worth. One file per score; a new one is that file, a line here and a file in conf/score."""
+"""Scores: how much a weight is worth. One file per score; a new one is that file, a line in `espalier.names` and a file in
+`conf/score`.
 
-from espalier.pruning.scores.magnitude import magnitude
-from espalier.pruning.scores.random import random
+Each takes (name -> tensor, `torch.Generator`) and returns name -> tensor of the same shape; low goes first.
+"""
 
-SCORES = {"magnitude": magnitude, "random": random}
+from espalier import names
+
+SCORES = {name: names.load(place) for name, place in names.WEIGHT_SCORES.items()}
