@@ -1,13 +1,17 @@
 # Both targets set up .venv from requirements.lock when it is missing or older than the lock.
 PYTHON ?= python3
 VENV := .venv/bin
-.PHONY: prune test lint clean
+.PHONY: prune test test-next lint clean
 
 prune: .venv/ready
 	$(VENV)/python prune.py -m cell=lstm,gru target=i2h,h2h,both experiment=quick
 
 test: .venv/ready lint
 	$(VENV)/python -m pytest -n 2
+
+# The doors once more, on the newest pre-release of Hydra where the index has one.
+test-next: .venv/ready
+	tests/next_hydra.sh
 
 lint: .venv/ready
 	$(VENV)/ruff check .
@@ -20,4 +24,4 @@ lint: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-next

@@ -34,6 +34,18 @@ def start(door, arguments, outputs):
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
+def wait_for(process, happened):
+    """What `happened()` returns once that is true, however busy the machine is.  Raises: AssertionError if the process ended
+    before.
+    """
+    while True:
+        ended = process.poll() is not None
+        if found := happened():
+            return found
+        assert not ended, f"it ended before, with exit code {process.returncode}:\n{process.communicate()[1]}"
+        time.sleep(0.05)
+
+
 def finish(door, arguments, outputs):
     """Run to the end; returns the seconds it took."""
     began = time.monotonic()

@@ -5,13 +5,13 @@ import importlib.util
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import TINY, TINY_PRUNE
 
+from espalier import cli
 from espalier.experiments.config import to_config
 from espalier.names import UNIT_SCORES, WEIGHT_SCORES
 from espalier.runs.identity import plain
@@ -153,18 +153,16 @@ def test_an_unwritable_folder_is_told(door, tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["target=foo"]])
 def test_help_and_errors_answer_without_loading_torch(arguments):
-    started = time.monotonic()
     code = f"import sys; sys.argv = ['prune.py', *{arguments!r}]\n"
     code += "from espalier.cli import prune\ntry: prune()\nexcept SystemExit: pass\n"
     done = subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 30
 
 
 def composed(door_name, *overrides):
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "conf"), **cli.VERSION_BASE):
         return to_config(compose(door_name, list(overrides)))
 
 

@@ -20,6 +20,9 @@ from espalier.experiments import config as schema
 #: launcher -> extra of ours that installs it
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}
 
+#: Hydra 1.3 wants to be told whose defaults it has, 1.4 warns where it is.
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+
 schema.register()
 
 
@@ -38,6 +41,8 @@ def job(composed):
     experiment = settings.runtime.choices.get("experiment")
     if settings.mode == RunMode.MULTIRUN:
         parallel = not settings.launcher._target_.endswith(".BasicLauncher")
+        if parallel:
+            enter(settings.runtime.cwd)
         return stories.run_job(settings.job.name, composed, sweeping=True, parallel=parallel, experiment=experiment)
     given = {override.partition("=")[0].lstrip("+~") for override in settings.overrides.task}
     try:
@@ -45,6 +50,16 @@ def job(composed):
         return stories.run_job(settings.job.name, composed, sweeping=False, experiment=experiment, given=given)
     except (InputError, OSError) as error:  # here, because Hydra adds lines to what leaves a job
         give_up(error)
+
+
+def enter(folder):
+    """Work where the sweep was started, for its paths are relative to that; a worker of a running cluster starts elsewhere."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}, where the sweep was started, is not here ({error.strerror}): share it with all workers"
+        ) from None
 
 
 def give_up(error):
@@ -71,7 +86,7 @@ def one_line(error):
 
 def door(name):
     """The command line of one story: bad input and a full disk end in one line and exit code 2."""
-    run = hydra.main(version_base="1.3", config_path=conf(), config_name=name)(job)
+    run = hydra.main(**VERSION_BASE, config_path=conf(), config_name=name)(job)
 
     def main():
         # Hydra takes a comma for a sweep; the formats of one export are a list.
