@@ -29,6 +29,6 @@ def tiny_config(outputs, kind=PruneConfig, **changes):
 
 def without_seconds(path):
     """The lines of one of our CSVs without the column `seconds`."""
-    lines = [line.split(",") for line in path.read_text().splitlines()]
+    lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
     column = lines[0].index("seconds")
     return [line[:column] + line[column + 1 :] for line in lines]

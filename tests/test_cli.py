@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -105,8 +106,8 @@ def test_a_failing_job_stops_no_other(door, tmp_path):
     assert failure.startswith("failed: optimizer.lr=1e+30: training diverged in epoch 1") and "lower optimizer.lr" in failure
     (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
     assert len(list(csv.DictReader((folder / "runs.csv").open()))) == 2
-    assert "training diverged" in (folder / "report.html").read_text()
-    (log,) = [path for path in tmp_path.rglob("train.log") if "diverged" in path.read_text()]
+    assert "training diverged" in (folder / "report.html").read_text(encoding="utf-8")
+    (log,) = [path for path in tmp_path.rglob("train.log") if "diverged" in path.read_text(encoding="utf-8")]
     assert not (log.parent / "result.json").exists()
     code, out, _ = door("prune", *sweep)
     assert code == 1 and "1 of 2 jobs were done before" in out
@@ -129,6 +130,27 @@ def test_whatever_is_swept_is_told_apart(door, tmp_path):
     results = list(csv.DictReader((folder / "results.csv").open()))
     assert sum(row["percent"] == "0" for row in results) == 4  # one base per seed and batch size, not one per level
     assert "data.batch_size=16" in out
+
+
+def test_another_tolerance_of_the_sentences_trains_nothing_again(door, tmp_path):
+    sweep = ["-m", *FAST, "cell=gru", "target=i2h,h2h", "percent=[50]"]
+    code, out, err = door("prune", *sweep, "safe.tolerance=0.3")
+    assert code == 0 and "within 0.3 of the base" in out, err
+    code, out, err = door("prune", *sweep, "safe.tolerance=0.4")
+    assert code == 0 and "2 of 2 jobs were done before" in out and "within 0.4 of the base" in out
+    (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    assert json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["safe"] == 0.4
+    code, out, err = door("prune", f"report={folder}")
+    assert code == 0 and "within 0.4 of the base" in out, err  # what the sweep was told with
+    code, out, err = door("prune", f"report={folder}", "safe.tolerance=0.2")
+    assert code == 0 and "within 0.2 of the base" in out, err
+
+
+def test_a_percent_that_looks_like_a_share_is_said_before_work(door):
+    code, _, err = door("prune", *FAST, "cell=gru", "percent=0.8", "retrain.max_epochs=0")
+    assert code == 0 and err.startswith("note: percent=0.8 removes 0.8 % of the weights; for 80 % say 80\n"), err
+    code, _, err = door("prune", "-m", *FAST, "cell=gru", "percent=0.8", "target=i2h,h2h", "retrain.max_epochs=0")
+    assert code == 0 and err.count("for 80 % say 80") == 1
 
 
 def test_train_alone(door, tmp_path):
@@ -199,7 +221,10 @@ def test_members_of_a_group_have_the_same_keys(option):
 
     for group in GROUPS:
         if group not in ("engine", "experiment", "door", "model"):  # which differ by door
-            keys = [set(yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text())) for name in options(group)]
+            keys = [
+                set(yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8")))
+                for name in options(group)
+            ]
             assert all(key == keys[0] for key in keys), group
 
 
@@ -253,4 +278,4 @@ def test_experiments_fit_every_data_set(experiment):
 
 def test_doors_are_short():
     for name in ("train.py", "prune.py", "structure_search.py"):
-        assert len((ROOT / name).read_text().splitlines()) <= 60
+        assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 60

@@ -10,7 +10,7 @@ from helpers import TINY, TINY_PRUNE, TINY_SEARCH
 
 from espalier import SequenceClassifier
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
 COMMANDS = sorted({
     command.split("#")[0].strip()
@@ -72,6 +72,6 @@ def test_python_blocks(monkeypatch, tmp_path):
 
 
 def test_make_runs_the_command_of_the_readme():
-    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
     assert "prune.py -m cell=lstm,gru target=i2h,h2h,both experiment=quick" in makefile
     assert "prune.py -m cell=lstm,gru target=i2h,h2h,both experiment=quick" in README

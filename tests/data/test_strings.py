@@ -40,6 +40,9 @@ def test_reads_text_as_text_and_ignores_other_columns(write):
         ("string,valid\nA\n", "line 2.*0 or 1"),
         ("string,valid\nA,1\nBäC,0\n", r"line 3.*xe4.*ASCII"),
         (b"string,valid\nA,1\nB\xffC,0\n", "line 3.*ASCII"),
+        ('string,valid\nA,1\n"B\nC",0\n', "ends in line 4 has a line break in it"),
+        ("string,valid\n" + "A" * 200_000 + ",1\n", "line 2: not a CSV .*field limit"),
+        ("string,valid\nA,1\n" + "B" * 200_000 + ",1\n", "line 3: not a CSV .*field limit"),
     ],
 )
 def test_bad_files_are_told_with_file_and_line(write, content, told):

@@ -30,7 +30,9 @@ def test_units_are_shrunk_exported_and_weighed(door, tmp_path):
     assert int(small["parameters"]) < int(rows[0]["parameters"]) and float(small["onnx_difference"]) < 1e-5
     assert int(small["onnx_bytes"]) == (path.parent / "export" / "50.onnx").stat().st_size
     level = torch.load(path.parent / "levels" / "50.pt", weights_only=True)
-    code_lines = (path.parent / "export" / "50.py").read_text().replace("50.pt", str(path.parent / "export" / "50.pt"))
+    code_lines = (
+        (path.parent / "export" / "50.py").read_text(encoding="utf-8").replace("50.pt", str(path.parent / "export" / "50.pt"))
+    )
     names = {}
     exec(code_lines, names)
     assert names["model"].sizes["hidden"] == [3, 3]  # 6 and 5, halved
@@ -39,7 +41,7 @@ def test_units_are_shrunk_exported_and_weighed(door, tmp_path):
     whole = published.build(level["state_dict"], "gru")
     tokens, lengths = torch.randint(60, 90, (4, 7)), torch.tensor([7, 3, 1, 5])
     torch.testing.assert_close(names["model"](tokens, lengths), whole(tokens, lengths), rtol=0, atol=1e-6)
-    report = (path.parent / "report.html").read_text()
+    report = (path.parent / "report.html").read_text(encoding="utf-8")
     assert "What is it worth?" in report and "shrinking pays in" in report and "Exported" in report
     assert (path.parent / "figures" / "worth.svg").exists()
     before = path.stat().st_mtime_ns
@@ -57,7 +59,7 @@ def test_a_sweep_ships_every_job_and_joins_the_costs(door, tmp_path):
     (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
     joined = pd.read_csv(folder / "costs.csv")
     assert set(joined["cell"]) == {"rnn_tanh", "lstm"} and len(joined) == 8
-    report = (folder / "report.html").read_text()
+    report = (folder / "report.html").read_text(encoding="utf-8")
     assert "What is it worth?" in report and "LSTM, unit" in report and "small dense" in report
 
 
@@ -68,7 +70,7 @@ def test_what_is_left_of_nothing_is_told(door, tmp_path):
     assert code == 0, err
     path, rows = costs(tmp_path)
     assert [row["percent"] for row in rows].count("50") == 4
-    told = json.loads((path.parent / "export" / "done.json").read_text())
+    told = json.loads((path.parent / "export" / "done.json").read_text(encoding="utf-8"))
     assert set(told) == {"50", "100"}
 
 
@@ -93,7 +95,7 @@ def test_the_curve_of_units_ends_where_a_layer_would(door, tmp_path):
     code, _, err = door("prune", *UNITS, "curve=true", "retrain.max_epochs=0")
     assert code == 0, err
     (path,) = (tmp_path / "outputs" / "prune").rglob("curve.csv")
-    assert 80 < len(path.read_text().splitlines()) - 1 < 100
+    assert 80 < len(path.read_text(encoding="utf-8").splitlines()) - 1 < 100
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,11 @@ def test_training_writes_what_it_promises(train_config):
     SequenceClassifier(best["cell"], **best["sizes"]).load_state_dict(best["state_dict"])
     for figure in ("training", "strings"):
         assert (run / "figures" / f"{figure}.png").stat().st_size > 10_000
-        assert "<svg" in (run / "figures" / f"{figure}.svg").read_text()
+        assert "<svg" in (run / "figures" / f"{figure}.svg").read_text(encoding="utf-8")
     result = run.result()
     assert result["data"]["train_valid"]["strings"] == 60 and result["judge"] == "validation"
     assert list(result["baselines"]) == ["constant", "length", "bigram", "trigram"]
-    assert not (run / "training.ckpt").exists() and "epoch 2" in (run / "train.log").read_text()
+    assert not (run / "training.ckpt").exists() and "epoch 2" in (run / "train.log").read_text(encoding="utf-8")
 
 
 def test_best_is_best_by_validation(train_config):
@@ -158,7 +158,7 @@ def test_a_damaged_checkpoint_is_said_and_left(train_config, caplog):
     run.start()
     (run / "training.ckpt").write_bytes(b"half a checkpoint")
     train.train(config)
-    assert "training starts again" in (run / "train.log").read_text() and run.result()
+    assert "training starts again" in (run / "train.log").read_text(encoding="utf-8") and run.result()
 
 
 def test_finished_work_is_not_repeated(config, monkeypatch):
@@ -261,6 +261,18 @@ def test_base_files_of_every_kind(config, tmp_path):
     assert rows[0] == without_seconds(finished(tiny_config(tmp_path, percent=50)) / "results.csv")
 
 
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "model.", "module._orig_mod."])
+def test_a_base_whose_keys_begin_with_a_wrapper(config, tmp_path, wrapper, capsys):
+    torch.manual_seed(0)
+    state = SequenceClassifier("lstm", (6, 5)).state_dict()
+    torch.save(state, tmp_path / "plain.pt")
+    torch.save({wrapper + name: value for name, value in state.items()}, tmp_path / "wrapped.pt")
+    settings = dict(percent=50, retrain=Retrain(max_epochs=0))
+    plain, wrapped = (finished(config(base=str(tmp_path / f"{name}.pt"), **settings)) for name in ("plain", "wrapped"))
+    assert without_seconds(plain / "results.csv") == without_seconds(wrapped / "results.csv")
+    assert f"all its keys begin with '{wrapper}', which is left out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "change, told",
     [
@@ -314,12 +326,15 @@ def test_a_base_redone_in_between_is_not_mixed_with_old_levels(config, tmp_path)
     for k in (1, 2):
         torch.save(SequenceClassifier("lstm", (6, 5)).state_dict(), tmp_path / f"{k}.pt")
     run = finished(config(base=str(tmp_path / "1.pt"), percent=50))
-    known = json.loads((run / "levels" / "50.json").read_text())
+    known = json.loads((run / "levels" / "50.json").read_text(encoding="utf-8"))
     other = finished(config(base=str(tmp_path / "2.pt"), percent=50))
     (other / "levels" / "50.json").write_text(json.dumps(known))
     (other / "result.json").unlink()
     again = finished(config(base=str(tmp_path / "2.pt"), percent=50))
-    assert json.loads((again / "levels" / "50.json").read_text())["rows"][0]["val_loss"] != known["rows"][0]["val_loss"]
+    assert (
+        json.loads((again / "levels" / "50.json").read_text(encoding="utf-8"))["rows"][0]["val_loss"]
+        != known["rows"][0]["val_loss"]
+    )
 
 
 def test_force_leaves_no_second_record(config):
@@ -345,7 +360,7 @@ def test_a_base_of_another_cell_or_reading_is_told(config, tmp_path):
 
 def test_result_names_the_baselines_and_the_base(config):
     run = finished(config())
-    result = json.loads((run / "result.json").read_text())
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
     assert result["base"].endswith("best.pt") and 0 <= result["base_accuracy"] <= 1
     tables_and_levels = {"results.csv", "summary.csv", "curve.csv", "survivors.csv", "levels/50.pt", "levels/90.pt"}
     assert set(result["files"]) == tables_and_levels
@@ -356,4 +371,4 @@ def test_result_names_the_baselines_and_the_base(config):
         if name.endswith(".pt"):
             (run / name).unlink()
         assert without_seconds(finished(config()) / "results.csv") == before
-        assert "90.json is damaged; the level is done again" in (run / "prune.log").read_text()
+        assert "90.json is damaged; the level is done again" in (run / "prune.log").read_text(encoding="utf-8")

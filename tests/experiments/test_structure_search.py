@@ -37,15 +37,17 @@ def test_a_search_from_the_command_line(door, tmp_path):
     for row in rows:
         found = graphs.properties(graphs.read(path.parent / "graphs" / f"{row['graph']}_{row['graph_nr']}.json"))
         assert all(float(row[name]) == found[name] for name in (*STUDY, *graphs.DIRECTED))
-    header = (path.parent / "correlations.csv").read_text().splitlines()[0]
+    header = (path.parent / "correlations.csv").read_text(encoding="utf-8").splitlines()[0]
     assert header.startswith("property,family,pearson,low,high,spearman,p_adjusted")
-    assert (path.parent / "prediction.csv").read_text().splitlines()[0] == "regressor,features,protocol,r2,low,high"
+    assert (path.parent / "prediction.csv").read_text(encoding="utf-8").splitlines()[
+        0
+    ] == "regressor,features,protocol,r2,low,high"
     for name in ("families", "correlations", "joint", "predicted", "graphs"):
         assert all((path.parent / "figures" / f"{name}.{kind}").exists() for kind in ("png", "svg"))
-    assert "Predicted best by" in (path.parent / "report.html").read_text() and "Predicted best by" in out
+    assert "Predicted best by" in (path.parent / "report.html").read_text(encoding="utf-8") and "Predicted best by" in out
     dense = pd.read_csv(path.parent / "dense.csv")
     assert set(dense["kind"]) <= {"depth", "parameters"} and (dense["parameters"] <= dense["graph_parameters"]).all()
-    assert json.loads((path.parent / "result.json").read_text())["graphs"] == 12
+    assert json.loads((path.parent / "result.json").read_text(encoding="utf-8"))["graphs"] == 12
 
     # More graphs: those that are trained are not trained again. A done search is not searched again.
     kept = {row["graph"] + row["graph_nr"]: row["time"] for row in rows}
@@ -61,7 +63,7 @@ def test_a_search_from_the_command_line(door, tmp_path):
     code, out, err = door("structure_search", f"results={path}", *TINY)
     assert code == 0, err
     again = table(tmp_path, "structure_analysis", "correlations.csv")
-    assert again.read_text() == (path.parent / "correlations.csv").read_text()
+    assert again.read_text(encoding="utf-8") == (path.parent / "correlations.csv").read_text(encoding="utf-8")
     (path.parent / "report.html").unlink()
     code, out, err = door("structure_search", f"report={path.parent}")
     assert code == 0 and (path.parent / "report.html").exists(), err
@@ -70,7 +72,7 @@ def test_a_search_from_the_command_line(door, tmp_path):
 
     code, _, err = door("structure_search", f"results={path}", "experiment=thesis_structure", *TINY)  # sweeps nothing here
     assert code == 0, err
-    pages = [page.read_text() for page in (tmp_path / "outputs" / "structure_analysis").rglob("report.html")]
+    pages = [page.read_text(encoding="utf-8") for page in (tmp_path / "outputs" / "structure_analysis").rglob("report.html")]
     assert any("0.67224" in page for page in pages)
 
     # The use of it.
@@ -79,7 +81,7 @@ def test_a_search_from_the_command_line(door, tmp_path):
     ranking = pd.read_csv(path.parent / "predict_9" / "ranking.csv")
     assert len(ranking) == 9 and ranking["predicted"].is_monotonic_decreasing
     assert list(ranking["test_acc"].notna()) == [True] * 2 + [False] * 5 + [True] * 2
-    assert "rank correlation" in out and "rank correlation" in (path.parent / "report.html").read_text()
+    assert "rank correlation" in out and "rank correlation" in (path.parent / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_sweep_joins_and_compares(door, tmp_path):
@@ -88,7 +90,7 @@ def test_a_sweep_joins_and_compares(door, tmp_path):
     folder = next((tmp_path / "outputs" / "sweeps").iterdir())
     joined = pd.read_csv(folder / "results.csv")
     assert len(joined) == 24 and set(joined["cell"]) == {"rnn_tanh", "rnn_relu"}
-    assert (folder / "figures" / "cells.svg").exists() and "RNN-ReLU" in (folder / "report.html").read_text()
+    assert (folder / "figures" / "cells.svg").exists() and "RNN-ReLU" in (folder / "report.html").read_text(encoding="utf-8")
     code, _, err = door("structure_search", f"report={folder}")
     assert code == 0, err
 
@@ -98,9 +100,9 @@ def test_thesis_values_stand_beside_ours(door, tmp_path):
         "structure_search", "experiment=thesis_structure", "cell=gru", *TINY, "graph.erdos_renyi=0", "graph.watts_strogatz=8"
     )
     assert code == 0, err
-    report = (table(tmp_path).parent / "report.html").read_text()
+    report = (table(tmp_path).parent / "report.html").read_text(encoding="utf-8")
     assert "published r" in report and "+0.74" in report and "0.67224" in report
-    config = (table(tmp_path).parent / "config.yaml").read_text()
+    config = (table(tmp_path).parent / "config.yaml").read_text(encoding="utf-8")
     assert "interleaved" in config and "separate" in config and "last_step" in config
 
 

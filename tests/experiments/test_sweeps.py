@@ -50,7 +50,7 @@ def test_two_commands_at_the_same_time_train_one_base(tmp_path):
     both = [kill.start("prune", command, tmp_path / "outputs") for command in commands]
     assert [process.wait() for process in both] == [0, 0], [process.stderr.read() for process in both]
     (log,) = (tmp_path / "outputs").glob("train/*/seed_0/train.log")
-    assert log.read_text().count("epoch 1:") == 1
+    assert log.read_text(encoding="utf-8").count("epoch 1:") == 1
 
 
 def test_a_parallel_sweep_is_killed_and_goes_on_elsewhere(door, tmp_path):
@@ -125,7 +125,7 @@ def test_the_installed_package_brings_its_conf_and_commands(tmp_path):
     site = tmp_path / "site"
     assert (site / "espalier" / "conf" / "prune.yaml").exists() and (site / "espalier" / "analysis" / "thesis.csv").exists()
     (info,) = site.glob("*.dist-info")
-    points = (info / "entry_points.txt").read_text()
+    points = (info / "entry_points.txt").read_text(encoding="utf-8")
     for door in ("train", "prune", "structure_search"):
         assert f"espalier-{door.replace('_', '-')} = espalier.cli:{door}" in points
     code = f"import sys; sys.path.insert(0, {str(site)!r}); sys.argv = ['espalier-prune', '--info', 'searchpath']\n"
@@ -148,7 +148,7 @@ def test_a_sweep_with_controls(door, tmp_path):
 
 def the_report_is_one_file_that_answers(swept):
     _, sweep = swept
-    page = (sweep / "report.html").read_text()
+    page = (sweep / "report.html").read_text(encoding="utf-8")
     assert all(target.startswith(("#", "data:")) for target in re.findall(r"""(?:src|href)=["']([^"']*)""", page)), (
         "not self-contained"
     )
@@ -178,7 +178,7 @@ def the_report_can_be_made_again_also_from_a_half_finished_sweep(swept, door, tm
     (copy / "sweeps" / sweep.name / "report.html").unlink()
     code, out, err = door("prune", f"report=outputs/sweeps/{sweep.name}")
     assert code == 0, err
-    page = (copy / "sweeps" / sweep.name / "report.html").read_text()
+    page = (copy / "sweeps" / sweep.name / "report.html").read_text(encoding="utf-8")
     assert "Not finished" in page and "cell=gru" in page and "1 runs are not finished" in out
     for wrong, told in (("nowhere", "no folder of a sweep"), (".", "no folder of a sweep")):
         code, _, err = door("prune", f"report={wrong}")
@@ -205,7 +205,7 @@ def test_under_the_thesis_the_published_values_stand_beside_ours(door, tmp_path)
     code, _, err = door("prune", "-m", "experiment=thesis_pruning", "cell=gru", "target=h2h", *FAST, "percent=[50,100]")
     assert code == 0, err
     (sweep,) = (tmp_path / "outputs" / "sweeps").iterdir()
-    page = (sweep / "report.html").read_text()
+    page = (sweep / "report.html").read_text(encoding="utf-8")
     assert "published: cut" in page and "0.5733" in page and "90 %" in page
 
 
@@ -244,10 +244,10 @@ def test_slurm_runs_a_job_array_and_a_killed_job_goes_on(tmp_path):
     while subprocess.run(["squeue", "-h", f"--jobs={','.join(ours)}"], capture_output=True, text=True).stdout.strip():
         time.sleep(0.5)
     (log,) = tmp_path.glob("outputs/train/*/seed_0/train.log")
-    before = log.read_text().count("epoch ")
+    before = log.read_text(encoding="utf-8").count("epoch ")
     assert 0 < before < 300 and not list(tmp_path.rglob("result.json"))
     kill.finish("prune", [*sweep, *slurm], tmp_path / "outputs")
-    assert log.read_text().count("epoch ") <= 301, "the base started over"
+    assert log.read_text(encoding="utf-8").count("epoch ") <= 301, "the base started over"
     assert len(list(tmp_path.glob("outputs/sweeps/*/.submitit/*_[01]"))) >= 2, "no job array"
     kill.finish("prune", sweep, tmp_path / "whole")
     assert kill.results(tmp_path / "outputs") == kill.results(tmp_path / "whole")
@@ -283,7 +283,7 @@ def test_ray_joins_a_running_cluster(door, tmp_path, ray_cluster):
     assert done.returncode == 0, done.stderr
     assert re.search(r"\[4/4\] .* done", done.stderr)
     (folder,) = (tmp_path / "cluster" / "sweeps").iterdir()
-    assert len(tables.read(folder / "summary.csv")) == 4 and "GRU" in (folder / "report.html").read_text()
+    assert len(tables.read(folder / "summary.csv")) == 4 and "GRU" in (folder / "report.html").read_text(encoding="utf-8")
     code, _, err = door("prune", *sweep, "outputs=alone")
     assert code == 0, err
     assert kill.results(tmp_path / "cluster") == kill.results(tmp_path / "alone") != {}

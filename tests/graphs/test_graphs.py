@@ -3,6 +3,7 @@ import math
 import statistics
 
 import networkx as nx
+import numpy as np
 import pytest
 
 from espalier.errors import InputError
@@ -152,12 +153,38 @@ def test_files(tmp_path):
     write(tmp_path / "barabasi_albert_7.json", graph)
     assert nx.utils.graphs_equal(read(tmp_path / "barabasi_albert_7.json"), graph)
     nx.write_graphml(nx.Graph([("x", "y"), ("y", "z")]), tmp_path / "mine.graphml")
-    content = json.loads((tmp_path / "barabasi_albert_7.json").read_text())
+    content = json.loads((tmp_path / "barabasi_albert_7.json").read_text(encoding="utf-8"))
     content["links"] = content.pop("edges")  # as networkx wrote it before 3.4
     (tmp_path / "old_2.json").write_text(json.dumps(content))
     found = read_folder(tmp_path)
     assert [(family, number) for family, number, _ in found] == [("barabasi_albert", 7), ("graph", 0), ("old", 2)]
     assert nx.utils.graphs_equal(found[2][2], graph) and list(found[1][2]) == ["x", "y", "z"]
+
+
+def test_numbers_of_numpy_and_of_graphml_order_like_numbers(tmp_path):
+    """Edges 10-2, 2-3, 3-1, 1-10: by number, 1 and 2 come first and feed 3 and 10."""
+    edges = [(10, 2), (2, 3), (3, 1), (1, 10)]
+    graph = nx.Graph([(np.int64(u), np.int32(v)) for u, v in edges])
+    assert layered(graph).layers == layered(nx.Graph(edges)).layers == ((1, 2), (3, 10))
+    nx.set_node_attributes(graph, np.float32(0.5), "weight")
+    write(tmp_path / "numpy.json", graph)
+    assert nx.utils.edges_equal(read(tmp_path / "numpy.json").edges, edges)
+    nx.write_graphml(nx.Graph(edges), tmp_path / "numbers.graphml")
+    assert layered(read(tmp_path / "numbers.graphml")).layers == ((1, 2), (3, 10))
+    nx.write_graphml(nx.Graph([("1", "01"), ("01", "2")]), tmp_path / "names.graphml")
+    assert list(read(tmp_path / "names.graphml")) == ["1", "01", "2"]  # two names of one number stay names
+
+
+def test_json_that_leaves_out_whether_edges_may_be_parallel(tmp_path):
+    content = nx.node_link_data(nx.path_graph(3), edges="edges")
+    del content["multigraph"]
+    (tmp_path / "path.json").write_text("\ufeff" + json.dumps(content), encoding="utf-8")  # with a byte order mark
+    found = read(tmp_path / "path.json")
+    assert type(found) is nx.Graph and nx.utils.graphs_equal(found, nx.path_graph(3))
+    content["edges"].append(content["edges"][0])
+    (tmp_path / "path.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="multigraph"):
+        read(tmp_path / "path.json")
 
 
 def test_bad_files(tmp_path):

@@ -188,3 +188,62 @@ def test_optimizers_that_mix_weights_are_refused(caplog):
     with caplog.at_level(logging.WARNING, "espalier"):
         trainer(espalier.Pruning()).fit(task, loader(2))
     assert "Own is not known" in caplog.text
+
+
+def test_two_callbacks_prune_one_model_and_resume(tmp_path):
+    def callbacks():
+        return espalier.Pruning(target="i2h", percent=50), espalier.Pruning(target="h2h", percent=80)
+
+    torch.manual_seed(0)
+    task, first = Task(espalier.SequenceClassifier("gru", (4,), codes=9)), callbacks()
+    work = trainer(*first)
+    work.fit(task, loader(2))
+    work.save_checkpoint(tmp_path / "two.ckpt")
+    layer = task.model.recurrent.layers[0]
+    assert int((layer.weight_ih_l0 == 0).sum()) == 24 and int((layer.weight_hh_l0 == 0).sum()) == round(0.8 * 48)
+    again, resumed = Task(espalier.SequenceClassifier("gru", (4,), codes=9)), callbacks()
+    trainer(*resumed, max_epochs=2).fit(again, loader(2), ckpt_path=tmp_path / "two.ckpt")
+    assert [callback.masks for callback in resumed] == [callback.masks for callback in first]
+
+
+def test_a_checkpoint_that_was_pruned_otherwise_is_refused(tmp_path):
+    def fit(callback, resume=None):
+        work = trainer(callback, max_epochs=2 if resume else 1)
+        work.fit(Task(espalier.SequenceClassifier("gru", (4,), codes=9)), loader(2), ckpt_path=resume)
+        return work
+
+    path = tmp_path / "80.ckpt"
+    fit(espalier.Pruning(percent=80)).save_checkpoint(path)
+    with pytest.raises(InputError, match=r"pruned with percent=80\.0, this callback says percent=90\.0: resume with"):
+        fit(espalier.Pruning(percent=90), path)
+    with pytest.raises(InputError, match="pruned with scope=None, this callback says scope=layer"):
+        fit(espalier.Pruning(percent=80, scope="layer"), path)
+    with pytest.raises(InputError, match=r"the checkpoint was pruned by Pruning.*'both'.*this callback is Pruning.*'h2h'"):
+        fit(espalier.Pruning(target="h2h", percent=80), path)
+    masks = make_masks(Task(espalier.SequenceClassifier("gru", (4,), codes=9)), percent=80)
+    fit(espalier.Pruning(masks=masks)).save_checkpoint(tmp_path / "given.ckpt")
+    fit(espalier.Pruning(masks=masks), tmp_path / "given.ckpt")
+    others = espalier.Masks({name: ~mask for name, mask in masks.items()})
+    with pytest.raises(InputError, match="other masks than this callback"):
+        fit(espalier.Pruning(masks=others), tmp_path / "given.ckpt")
+    fit(espalier.Pruning(percent=80), path)
+
+
+def test_one_callback_prunes_one_model():
+    callback = espalier.Pruning(percent=80)
+    task = Task(espalier.SequenceClassifier("gru", (4,), codes=9))
+    trainer(callback).fit(task, loader(2))
+    trainer(callback).fit(task, loader(2))  # trained on
+    with pytest.raises(InputError, match="masks of another model; make one for each"):
+        trainer(callback).fit(Task(espalier.SequenceClassifier("gru", (4,), codes=9)), loader(2))
+
+
+def test_weights_averaged_by_another_callback_are_masked_too():
+    torch.manual_seed(0)
+    task = Task(espalier.SequenceClassifier("gru", (4,), codes=9))
+    average = pl.callbacks.EMAWeightAveraging(decay=0.5)
+    callback = espalier.Pruning(percent=80)
+    trainer(average, callback).fit(task, loader(4))  # the averaged weights are the model's in the end
+    for name, mask in callback.masks.items():
+        parameter = dict(task.named_parameters())[name]
+        assert not parameter[~mask].any() and parameter[mask].any()

@@ -42,7 +42,7 @@ def test_our_own_model(cell, tmp_path):
     tokens, lengths = torch.randint(60, 90, (7, 31)), torch.tensor([31, 2, 5, 9, 1, 30, 8])
     (logits,) = run(tmp_path / "small.onnx", tokens, lengths)
     torch.testing.assert_close(torch.from_numpy(logits), model.eval()(tokens, lengths), rtol=0, atol=1e-5)
-    code = (tmp_path / "small.py").read_text().replace("small.pt", str(tmp_path / "small.pt"))
+    code = (tmp_path / "small.py").read_text(encoding="utf-8").replace("small.pt", str(tmp_path / "small.pt"))
     names = {}
     exec(code, names)
     assert torch.equal(names["model"].eval()(tokens, lengths), small.eval()(tokens, lengths))
@@ -69,7 +69,7 @@ def test_anybodys_model(data, tmp_path_factory):
     (out,) = run(folder / "net.onnx", x)
     torch.testing.assert_close(torch.from_numpy(out), model.eval()(x), rtol=0, atol=1e-5)
     names = {"model": Net(kind, **layout)}
-    exec((folder / "net.py").read_text().replace("net.pt", str(folder / "net.pt")), names)
+    exec((folder / "net.py").read_text(encoding="utf-8").replace("net.pt", str(folder / "net.pt")), names)
     assert torch.equal(names["model"].eval()(x), small.eval()(x))
 
 
@@ -83,7 +83,7 @@ def test_a_bare_module_gives_its_states_too(kind, tmp_path):
     for ours, theirs in zip(module._flat(model(x.double())), found, strict=True):
         torch.testing.assert_close(torch.from_numpy(theirs).double(), ours, rtol=0, atol=1e-5)
     names = {}
-    exec((tmp_path / "bare.py").read_text().replace("bare.pt", str(tmp_path / "bare.pt")), names)
+    exec((tmp_path / "bare.py").read_text(encoding="utf-8").replace("bare.pt", str(tmp_path / "bare.pt")), names)
     assert torch.equal(names["model"](x.double())[0], model(x.double())[0])
 
 

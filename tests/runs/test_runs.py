@@ -6,7 +6,7 @@ import torch
 from helpers import tiny_config
 
 from espalier.errors import InputError
-from espalier.experiments.config import PruneConfig, StructureConfig, TrainConfig
+from espalier.experiments.config import Data, PruneConfig, Shares, Structure, StructureConfig, Tolerance, TrainConfig
 from espalier.experiments.plan import base_run, prune_run, train_run
 from espalier.runs import files, progress
 from espalier.runs.identity import identity, plain
@@ -32,6 +32,28 @@ def test_numbers_are_normalised():
 @pytest.mark.parametrize("changes", [dict(outputs="x"), dict(force=True), dict(device="cpu"), dict(threads=2), dict(seed=3)])
 def test_what_does_not_change_results_is_outside(changes):
     assert identity(plain(PruneConfig(**changes))) == identity(plain(PruneConfig()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(safe=Tolerance(0.2)),
+        dict(block=[8, 4]),
+        dict(data=Data(name="reber_csv"), then=dict(data=Data(name="reber_csv", min_length=5))),
+        dict(data=Data(name="reber_csv"), then=dict(data=Data(name="reber_csv", shares=Shares(1.0, 0.0, 0.0)))),
+    ],
+)
+def test_keys_that_change_nothing_here_are_outside(changes):
+    then = changes.pop("then", changes)
+    before = changes if "data" in changes else {}
+    assert identity(plain(PruneConfig(**then))) == identity(plain(PruneConfig(**before)))
+
+
+def test_they_are_inside_where_they_do():
+    assert identity(plain(PruneConfig(structure=Structure.block, block=[8, 4]))) != identity(
+        plain(PruneConfig(structure=Structure.block))
+    )
+    assert identity(plain(TrainConfig(data=Data(min_length=5)))) != identity(plain(TrainConfig()))
 
 
 @pytest.mark.parametrize("changes", [dict(cell="gru"), dict(percent=[5]), dict(curve=False), dict(score="random")])
@@ -83,7 +105,7 @@ def run(tmp_path):
 
 def test_a_finished_run_is_known(run):
     assert run.result()["accuracy"] == 1.0
-    assert (run / "config.yaml").read_text().startswith("cell: lstm")
+    assert (run / "config.yaml").read_text(encoding="utf-8").startswith("cell: lstm")
     run.start()
     assert run.result() is None
 
@@ -92,7 +114,7 @@ def test_a_finished_run_is_known(run):
 def test_damage_is_said_and_not_trusted(run, damage, caplog):
     result, table = run / "result.json", run / "results.csv"
     {
-        "truncate result": lambda: result.write_text(result.read_text()[:-5]),
+        "truncate result": lambda: result.write_text(result.read_text(encoding="utf-8")[:-5]),
         "empty result": lambda: result.write_text(""),
         "change table": lambda: table.write_text("a,b\n1,3\n"),
         "remove table": table.unlink,
@@ -109,7 +131,7 @@ def test_files_are_whole_or_as_before(tmp_path):
     with pytest.raises(RuntimeError), files.whole(path) as file:
         file.write(b"half")
         raise RuntimeError
-    assert path.read_text() == "before" and [p.name for p in path.parent.iterdir()] == ["file.txt"]
+    assert path.read_text(encoding="utf-8") == "before" and [p.name for p in path.parent.iterdir()] == ["file.txt"]
 
 
 class Evil:

@@ -95,7 +95,7 @@ def shown(folder, captions):
     for name, caption in captions.items():
         path = folder / "figures" / f"{name}.svg"
         if path.exists():
-            drawn.append(f"<figure>{inline(path.read_text(), name)}<figcaption>{caption}</figcaption></figure>")
+            drawn.append(f"<figure>{inline(path.read_text(encoding='utf-8'), name)}<figcaption>{caption}</figcaption></figure>")
     return "<h2>Figures</h2>" + "".join(drawn) if drawn else ""
 
 

@@ -25,7 +25,11 @@ def command():
 def about(cell, experiment, run=None):
     """What a report of a structure search says of itself."""
     told = {"cell": cell, "command": command(), "experiment": experiment, "versions": versions()}
-    return told if run is None else {**told, "config": (run / "config.yaml").read_text(), "seed": run.config["seed"]}
+    return (
+        told
+        if run is None
+        else {**told, "config": (run / "config.yaml").read_text(encoding="utf-8"), "seed": run.config["seed"]}
+    )
 
 
 def describe(folder, story, experiment, runs, safe):
@@ -50,7 +54,7 @@ def pruning(folder, directories, about, unfinished=()):
     config = from_yaml(directories[0] / "config.yaml", PruneConfig)
     about = {
         **about, "regain": config.regain.tolerance, "versions": first["versions"],
-        "floor": first["baselines"]["constant"], "config": (directories[0] / "config.yaml").read_text(),
+        "floor": first["baselines"]["constant"], "config": (directories[0] / "config.yaml").read_text(encoding="utf-8"),
     }  # fmt: skip
     held = control_rows(directories, variants) if config.controls else None
     costs = None
@@ -78,7 +82,7 @@ def structures(folder, directories, about, unfinished=()):
         joined[name] = pd.concat(parts, ignore_index=True)
         files.write_text(folder / name, joined[name].to_csv(index=False, lineterminator="\n"))
     first = directories[0]
-    told = {**about, "versions": read_result(first)["versions"], "config": (first / "config.yaml").read_text()}
+    told = {**about, "versions": read_result(first)["versions"], "config": (first / "config.yaml").read_text(encoding="utf-8")}
     results = [read_result(directory) for directory in directories]
     structure.compare(
         folder, [tables.read(folder / name) for name in ("correlations.csv", "prediction.csv")], results, told, unfinished
@@ -118,7 +122,9 @@ def variants_of(directories):
     told = (*tables.SERIES, "percent", "safe", *OUTSIDE)
     flat = {}
     for directory in directories:
-        config = yaml.load((directory / "config.yaml").read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        config = yaml.load(
+            (directory / "config.yaml").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
         flat[directory] = {key: str(value) for key, value in _flat(config) if key.split(".")[0] not in told}
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     varied = [key for key in keys if len({values.get(key) for values in flat.values()}) > 1]
@@ -179,7 +185,7 @@ def again(path, story, safe=None):
         raise InputError(f"report={path} was made by {own}.py; {own}.py report={path} tells it again")
     if sweep is None:
         runs = pd.DataFrame({"run": ["."], "overrides": [""]})
-        own = yaml.safe_load((folder / "config.yaml").read_text()).get("safe", {})
+        own = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")).get("safe", {})
         sweep = {"experiment": None, "command": f"python {story}.py report={path}", "safe": own.get("tolerance")}
         root = folder
     else:

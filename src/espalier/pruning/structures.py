@@ -10,7 +10,7 @@ from espalier.pruning.masks import Masks
 from espalier.pruning.rules import RULES
 from espalier.pruning.scopes import groups
 from espalier.pruning.scores import SCORES
-from espalier.pruning.selection import inside, module_names, refuse_missing, select
+from espalier.pruning.selection import inside, module_names, refuse_compiled, refuse_missing, select
 from espalier.pruning.unit_scores import UNIT_SCORES, Context
 from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual
 
@@ -74,6 +74,7 @@ def units(model, percent, score, scope, modules, generator, readers, data):
     for name, value, known in (("score", score, UNIT_SCORES), ("scope", scope, UNIT_SCOPES)):
         if value not in known:
             raise InputError(f"{name} of units must be one of {', '.join(known)}, got {value!r}")
+    refuse_compiled(model)
     names, recurrent = module_names(modules), list(recurrent_modules(model))
     refuse_missing(names, recurrent, "recurrent module")
     wanted = [name for name in recurrent if inside(name, names)]

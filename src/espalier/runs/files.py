@@ -43,7 +43,7 @@ def write_json(path, value):
 def read_json(path):
     """The value in a JSON file, or None if there is none that is whole."""
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
