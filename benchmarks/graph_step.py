@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from espalier import data
 from espalier.data.batching import Batches, shuffled
-from espalier.experiments.config import Data
 from espalier.graphs import barabasi_albert, watts_strogatz
 from espalier.nn import GraphClassifier
+from espalier.studies.config import Data
 
 BOUNDS = {
     "summed": {"rnn_tanh": 8.0, "rnn_relu": 8.0, "gru": 5.0, "lstm": 15.0},

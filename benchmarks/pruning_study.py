@@ -18,9 +18,10 @@ from torch.nn import functional as F
 from train_epoch import BOUNDS
 
 from espalier.data.batching import Batches, shuffled
-from espalier.experiments import prune
-from espalier.experiments.common import load_data
-from espalier.experiments.config import Data, Mode, PruneConfig, Retrain
+from espalier.learning.bench import load_data
+from espalier.runs.identity import plain
+from espalier.studies import prune
+from espalier.studies.config import Data, Mode, PruneConfig, Retrain
 
 LEVELS, EPOCHS = [50, 90], 2
 DATA = Data(train_size=5000, test_size=2000, validation_fraction=0.2)
@@ -64,7 +65,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cells", nargs="*", default=list(BOUNDS))
     torch.set_num_threads(1)
-    splits, _ = load_data(DATA)
+    splits, _ = load_data(plain(DATA))
     below = False
     print("cell      loop, s  ours, s  ratio  at least")
     for cell in parser.parse_args().cells:

@@ -18,10 +18,11 @@ from loop import LoopClassifier
 from torch.nn import functional as F
 
 from espalier.data.batching import Batches, shuffled
-from espalier.experiments import train as story
-from espalier.experiments.common import Bench
-from espalier.experiments.config import Data, Shares, TrainConfig, Trainer
+from espalier.learning.bench import Bench
 from espalier.learning.classifier import Classifier
+from espalier.studies import train as story
+from espalier.studies.config import Data, Shares, TrainConfig, Trainer
+from espalier.studies.plan import base_training
 
 BOUNDS = {"rnn_tanh": 2.8, "rnn_relu": 2.8, "gru": 2.0, "lstm": 4.5}
 
@@ -98,7 +99,7 @@ def main():
     below = False
     print("cell      loop ms/step  ours ms/step  ratio  with evaluation  at least")
     for cell in arguments.cells:
-        bench = Bench(TrainConfig(cell=cell, data=data()), torch.device("cpu"))
+        bench = Bench(base_training(TrainConfig(cell=cell, data=data())), 0, torch.device("cpu"))
         steps = -(-len(bench.host.train) // 32)
         before = loop_seconds(cell, bench, arguments.steps // 2, 0)
         training, everything = (seconds / steps for seconds in our_seconds(cell, arguments.epochs))

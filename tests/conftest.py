@@ -7,7 +7,7 @@ import torch
 from helpers import tiny_config
 
 from espalier import cli
-from espalier.experiments.config import TrainConfig
+from espalier.studies.config import TrainConfig
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Small configurations, and how to compare results."""
 
-from espalier.experiments.config import Data, Model, PruneConfig, Retrain, Trainer
+from espalier.studies.config import Data, Model, PruneConfig, Retrain, Trainer
 
 #: Overrides that make any job of ours a matter of a second.
 TINY = [

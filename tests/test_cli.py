@@ -13,9 +13,9 @@ import torch
 from helpers import TINY, TINY_PRUNE
 
 from espalier import cli
-from espalier.experiments.config import to_config
 from espalier.names import UNIT_SCORES, WEIGHT_SCORES
 from espalier.runs.identity import plain
+from espalier.studies.config import to_config
 
 ROOT = Path(__file__).parents[1]
 FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
@@ -107,7 +107,9 @@ def test_a_failing_job_stops_no_other(door, tmp_path):
     (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
     assert len(list(csv.DictReader((folder / "runs.csv").open()))) == 2
     assert "training diverged" in (folder / "report.html").read_text(encoding="utf-8")
-    (log,) = [path for path in tmp_path.rglob("train.log") if "diverged" in path.read_text(encoding="utf-8")]
+    (log,) = [
+        path for path in tmp_path.glob("outputs/trainings/*/*/training.log") if "diverged" in path.read_text(encoding="utf-8")
+    ]
     assert not (log.parent / "result.json").exists()
     code, out, _ = door("prune", *sweep)
     assert code == 1 and "1 of 2 jobs were done before" in out
@@ -157,7 +159,7 @@ def test_train_alone(door, tmp_path):
     code, out, err = door("train", *TINY, "cell=rnn_relu", "logger=none")
     assert code == 0, err
     assert "best epoch" in out and "trigram" in out
-    assert len(list(tmp_path.rglob("best.pt"))) == 1
+    assert len(list((tmp_path / "outputs" / "train").rglob("best.pt"))) == 1
     code, out, err = door("train", *TINY, "cell=rnn_relu", "logger=none")
     assert code == 0 and "done before" in err
 
@@ -220,7 +222,7 @@ def test_members_of_a_group_have_the_same_keys(option):
     import yaml
 
     for group in GROUPS:
-        if group not in ("engine", "experiment", "door", "model"):  # which differ by door
+        if group not in ("engine", "experiment", "door", "model", "schedule"):  # which differ by door or member
             keys = [
                 set(yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8")))
                 for name in options(group)

@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from espalier.errors import InputError
-from espalier.experiments import config as schema
+from espalier.studies import config as schema
 
 #: launcher -> extra of ours that installs it
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}
@@ -35,7 +35,7 @@ def conf():
 
 def job(composed):
     """One job of the story that hydra.job.name names."""
-    from espalier.experiments import stories
+    from espalier.studies import stories
 
     settings = HydraConfig.get()
     experiment = settings.runtime.choices.get("experiment")

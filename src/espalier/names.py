@@ -24,6 +24,14 @@ UNIT_SCORES = {
     "taylor": "espalier.pruning.unit_scores.taylor:taylor",
     "random": "espalier.pruning.unit_scores.random:random",
 }
+#: Which trainings follow from a base and a cut.
+SCHEDULES = {
+    "one_shot": "espalier.schedules.one_shot:one_shot",
+    "iterative": "espalier.schedules.iterative:iterative",
+    "fixed_number": "espalier.schedules.fixed_number:fixed_number",
+    "rewind": "espalier.schedules.rewind:rewind",
+    "bisect": "espalier.schedules.bisect:bisect",
+}
 OPTIMIZERS = {
     "adam": "torch.optim:Adam",
     "adamw": "torch.optim:AdamW",

@@ -53,9 +53,9 @@ class Sweeper(BasicSweeper):
         self.composed, self.groups = {}, {}
 
     def sweep(self, arguments):
-        from espalier.experiments import collect, stories
-        from espalier.experiments.config import notes
         from espalier.runs import progress
+        from espalier.studies import collect, stories
+        from espalier.studies.config import notes
 
         story = self.config.hydra.job.name
         jobs = self.plan(arguments, story)
@@ -78,8 +78,8 @@ class Sweeper(BasicSweeper):
     @staticmethod
     def wanted(job):
         """Whether there is work to do for a job: its run, its controls, what it ships, or the use of it."""
-        from espalier.experiments import controls
-        from espalier.experiments.plan import shipped
+        from espalier.studies import controls
+        from espalier.studies.plan import shipped
 
         if job.config.force or getattr(job.config, "predict", None) is not None:
             return True
@@ -87,8 +87,8 @@ class Sweeper(BasicSweeper):
 
     def plan(self, arguments, story):
         """Compose every job once and check it.  Raises: InputError, before any job starts."""
-        from espalier.experiments.config import to_config
-        from espalier.experiments.plan import RUNS, base_run
+        from espalier.studies.config import to_config
+        from espalier.studies.plan import RUNS, base_run
 
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
@@ -137,9 +137,9 @@ class Sweeper(BasicSweeper):
 
     def launch(self, sweep, todo):
         """Run the jobs; what fails is noted and does not stop the others."""
-        from espalier.experiments import controls
-        from espalier.experiments.plan import shipped
         from espalier.runs import progress
+        from espalier.studies import controls
+        from espalier.studies.plan import shipped
 
         if not todo:
             return []

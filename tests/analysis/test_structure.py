@@ -13,8 +13,8 @@ from espalier.analysis import structure, thesis
 from espalier.analysis.correlation import correlations, holm, one
 from espalier.analysis.prediction import FEATURES, FORESTS, best, needed, prediction, published
 from espalier.errors import InputError
-from espalier.experiments.config import Predictor
 from espalier.graphs import STUDY, barabasi_albert, properties, watts_strogatz
+from espalier.studies.config import Predictor
 
 
 @pytest.fixture(scope="module")

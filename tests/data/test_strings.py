@@ -4,7 +4,7 @@ import torch
 from espalier import data
 from espalier.data.strings import encode, read_csv, refuse_conflicts
 from espalier.errors import InputError
-from espalier.experiments.config import Data
+from espalier.studies.config import Data
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ import torch
 from helpers import tiny_config
 
 from espalier.errors import InputError
-from espalier.experiments.config import Data, PruneConfig, Shares, Structure, StructureConfig, Tolerance, TrainConfig
-from espalier.experiments.plan import base_run, prune_run, train_run
+from espalier.learning.training import place
 from espalier.runs import files, progress
 from espalier.runs.identity import identity, plain
 from espalier.runs.progress import Progress, clock
 from espalier.runs.run import Run
 from espalier.runs.seeds import generator, seeded, stream
+from espalier.studies.config import Data, PruneConfig, Shares, Structure, StructureConfig, Tolerance, TrainConfig
+from espalier.studies.plan import base_run, base_training, prune_run
 
 
 def test_golden_hashes():
@@ -72,9 +73,9 @@ def test_files_enter_by_content(tmp_path):
         identity(plain(PruneConfig(base=str(tmp_path / "none.pt"))))
 
 
-def test_the_base_of_a_pruning_job_is_the_run_of_train_py(tmp_path):
+def test_the_base_of_a_pruning_job_is_the_training_of_train_py(tmp_path):
     prune, train = tiny_config(tmp_path), tiny_config(tmp_path, TrainConfig)
-    assert base_run(prune).directory == train_run(train).directory
+    assert base_run(prune).directory == place(base_training(train), train.outputs, train.seed).directory
     assert base_run(tiny_config(tmp_path, base="x.pt")) is None
     assert prune_run(prune).directory.parts[-3:-1] == ("prune", prune_run(prune).name)
     assert prune_run(prune).directory.name == "seed_0"
@@ -96,7 +97,7 @@ def test_streams_depend_on_seed_and_purpose():
 
 @pytest.fixture
 def run(tmp_path):
-    run = Run("train", "test", tiny_config(tmp_path, TrainConfig))
+    run = Run("train", "test", plain(tiny_config(tmp_path, TrainConfig)))
     run.start()
     files.write_text(run / "results.csv", "a,b\n1,2\n")
     run.finish({"accuracy": 1.0}, ("results.csv",))

@@ -10,7 +10,7 @@ from espalier.runs.seeds import stream
 
 
 def load(config):
-    """The splits that a data configuration (`espalier.experiments.config.Data`) describes.
+    """The splits that a data configuration (`espalier.studies.config.Data`) describes.
 
     Raises: InputError, in one line, about files and about sizes that cannot be had.
     """

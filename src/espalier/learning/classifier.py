@@ -14,7 +14,7 @@ class Classifier(pl.LightningModule):
     """Cross-entropy on `model(tokens, lengths)`.
 
     epoch_batches: function from the epoch (0-based) to its training batches, an iterable with a length.
-    optimizer: configuration with name, lr and weight_decay.
+    optimizer: dict of name, lr and weight_decay.
 
     `train_score()` is the running loss and accuracy of the epoch so far: sums kept on the device, so that no step waits.
     """
@@ -27,9 +27,9 @@ class Classifier(pl.LightningModule):
         return self.epoch_batches(self.current_epoch)
 
     def configure_optimizers(self):
-        kind = names.load(names.OPTIMIZERS[self.optimizer.name])
+        kind = names.load(names.OPTIMIZERS[self.optimizer["name"]])
         fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
-        return kind(self.model.parameters(), lr=self.optimizer.lr, weight_decay=self.optimizer.weight_decay, **fused)
+        return kind(self.model.parameters(), lr=self.optimizer["lr"], weight_decay=self.optimizer["weight_decay"], **fused)
 
     def on_train_epoch_start(self):
         self._loss = torch.zeros((), dtype=torch.float64, device=self.device)

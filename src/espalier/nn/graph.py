@@ -1,5 +1,6 @@
 """Recurrent networks wired like a graph: a vertex is a hidden unit, an edge an i2h weight."""
 
+import networkx as nx
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
@@ -208,3 +209,8 @@ class GraphClassifier(nn.Module):
         """Number of parameters that count: all but the i2h and h2h weights outside their masks."""
         masked = sum(int((~mask).sum()) for mask in self.recurrent.buffers())
         return sum(parameter.numel() for parameter in self.parameters()) - masked
+
+
+def wired(graph, cell, embedding=None, **more):
+    """A `GraphClassifier` from plain values. graph: node-link data; embedding: its width; more: as for the class."""
+    return GraphClassifier(nx.node_link_graph(graph, edges="edges"), cell, width=embedding, **more)

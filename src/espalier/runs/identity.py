@@ -19,11 +19,14 @@ OUTSIDE = (
 IDLE = (
     (("safe", "tolerance"), 0.01, lambda values: True),  # only sentences use it
     (("block",), [4, 4], lambda values: values.get("structure") != "block"),
+    (("cut", "block"), [4, 4], lambda values: values["cut"]["structure"] != "block"),
     (("data", "min_length"), 11, lambda values: values["data"]["name"] != "reber"),
     (("data", "shares"), {"near": 0.4, "altered": 0.3, "foreign": 0.3}, lambda values: values["data"]["name"] != "reber"),
 )
 #: Keys that name input files, or a folder of them: they enter by their content.
-FILES = (("data", "train"), ("data", "test"), ("base",), ("graph", "folder"))
+FILES = (("data", "train"), ("data", "test"), ("base",), ("start", "file"), ("graph", "folder"))
+#: Keys that came later, at the values at which they change nothing: then they stay out, and earlier runs are found.
+BORN = {"schedule": {"name": "one_shot"}}
 
 
 def identity(values):
@@ -32,6 +35,7 @@ def identity(values):
     Whole floats are taken for ints, files by their content.  Raises: InputError if a file cannot be read.
     """
     values = _normal({key: value for key, value in values.items() if key not in OUTSIDE})
+    values = {key: value for key, value in values.items() if key not in BORN or value != BORN[key]}
     for path, value, idle in IDLE:
         node, last = _parent(values, path)
         if last in node and idle(values):

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from espalier import __version__
 from espalier.errors import InputError
 from espalier.runs import files, progress
-from espalier.runs.identity import identity, plain
+from espalier.runs.identity import identity
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Run:
     """
 
     def __init__(self, kind, name, config):
-        self.kind, self.config = kind, plain(config)
+        self.kind, self.config = kind, config
         self.name = f"{name}-{identity(self.config)}"
         self.directory = Path(self.config["outputs"]) / kind / self.name / f"seed_{self.config['seed']}"
 

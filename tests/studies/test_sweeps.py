@@ -21,9 +21,9 @@ from helpers import TINY_PRUNE
 
 from espalier.analysis import tables
 from espalier.errors import InputError
-from espalier.experiments import controls
-from espalier.experiments.config import PruneConfig, Target
 from espalier.runs.device import device
+from espalier.studies import controls
+from espalier.studies.config import PruneConfig, Target
 
 ROOT = Path(__file__).parents[2]
 FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
@@ -41,7 +41,7 @@ def test_parallel_jobs_give_the_same_bits_and_share_their_base(door, tmp_path):
     beside = run("prune", *sweep, "outputs=beside", "engine=joblib", "hydra.launcher.n_jobs=2", cwd=tmp_path)
     assert beside.returncode == 0, beside.stderr
     assert kill.results(tmp_path / "alone") == kill.results(tmp_path / "beside") != {}
-    assert len(list((tmp_path / "beside" / "train").glob("*/seed_0/result.json"))) == 1
+    assert len(list((tmp_path / "beside" / "trainings").glob("*-train-*/seed_0/result.json"))) == 1
     assert re.search(r"\[3/3\] .* done", beside.stderr)
 
 
@@ -49,7 +49,7 @@ def test_two_commands_at_the_same_time_train_one_base(tmp_path):
     commands = [[*FAST, "cell=gru", f"target={target}", "percent=[50]"] for target in ("i2h", "h2h")]
     both = [kill.start("prune", command, tmp_path / "outputs") for command in commands]
     assert [process.wait() for process in both] == [0, 0], [process.stderr.read() for process in both]
-    (log,) = (tmp_path / "outputs").glob("train/*/seed_0/train.log")
+    (log,) = (tmp_path / "outputs").glob("trainings/*-train-*/seed_0/training.log")
     assert log.read_text(encoding="utf-8").count("epoch 1:") == 1
 
 
@@ -62,10 +62,10 @@ def test_a_parallel_sweep_is_killed_and_goes_on_elsewhere(door, tmp_path):
     assert code == 0, err
     killed = tmp_path / "killed"
     process = kill.start("prune", [*kill.PARALLEL, *arguments], killed)
-    kill.wait_for(process, lambda: len(list(killed.rglob("levels/*.json"))) >= 2)
+    kill.wait_for(process, lambda: len(list(killed.glob("trainings/*-prune_*/*/result.json"))) >= 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    stamps = {path: path.stat().st_mtime_ns for done in ("result.json", "levels/*.json") for path in killed.rglob(done)}
+    stamps = {path: path.stat().st_mtime_ns for path in killed.rglob("result.json")}
     assert len(stamps) >= 3  # two levels and at least one base
     code, _, err = door("prune", "-m", "seed=0,1", *arguments, f"outputs={killed}")
     assert code == 0, err
@@ -76,7 +76,7 @@ def test_a_parallel_sweep_is_killed_and_goes_on_elsewhere(door, tmp_path):
 def test_ctrl_c_ends_promptly_and_loses_nothing_finished(tmp_path):
     arguments = [*kill.DOORS["prune"], "trainer.max_epochs=100000", "logger=none"]
     process = kill.start("prune", arguments, tmp_path)
-    (checkpoint,) = kill.wait_for(process, lambda: list(tmp_path.glob("train/*/seed_0/training.ckpt")))
+    (checkpoint,) = kill.wait_for(process, lambda: list(tmp_path.glob("trainings/*-train-*/seed_0/training.ckpt")))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130 and "the same command goes on" in err and "Traceback" not in err
@@ -198,7 +198,7 @@ def controls_are_runs_of_their_own(swept):
     assert sum(controls.recurrent_weights("gru", [units + 1] * 2, 6)) > kept
     assert small.model.embedding == 6 and controls.dense(PruneConfig(percent=[100]), 100) is None
     trained = list((folder / "outputs").glob("train/gru*/seed_0/result.json"))
-    assert len(trained) == 3  # the base and two small dense ones
+    assert len(trained) == 2  # two small dense ones
 
 
 def test_under_the_thesis_the_published_values_stand_beside_ours(door, tmp_path):
@@ -234,7 +234,7 @@ def test_slurm_runs_a_job_array_and_a_killed_job_goes_on(tmp_path):
     sweep = ["-m", *kill.DOORS["prune"], "trainer.max_epochs=300", "target=i2h,h2h", "logger=none"]
     slurm = ["engine=slurm", "hydra.launcher.mem_gb=2", "hydra.launcher.timeout_min=10"]
     process = kill.start("prune", [*sweep, *slurm], tmp_path / "outputs")
-    kill.wait_for(process, lambda: list(tmp_path.glob("outputs/train/*/seed_0/training.ckpt")))
+    kill.wait_for(process, lambda: list(tmp_path.glob("outputs/trainings/*-train-*/seed_0/training.ckpt")))
     (scripts,) = tmp_path.glob("outputs/sweeps/*/.submitit")
     ours = sorted({path.name.partition("_")[0] for path in scripts.iterdir() if path.name[0].isdigit()})
     subprocess.run(["scancel", "--signal=KILL", "--full", *ours], check=True)
@@ -243,7 +243,7 @@ def test_slurm_runs_a_job_array_and_a_killed_job_goes_on(tmp_path):
     process.communicate()
     while subprocess.run(["squeue", "-h", f"--jobs={','.join(ours)}"], capture_output=True, text=True).stdout.strip():
         time.sleep(0.5)
-    (log,) = tmp_path.glob("outputs/train/*/seed_0/train.log")
+    (log,) = tmp_path.glob("outputs/trainings/*-train-*/seed_0/training.log")
     before = log.read_text(encoding="utf-8").count("epoch ")
     assert 0 < before < 300 and not list(tmp_path.rglob("result.json"))
     kill.finish("prune", [*sweep, *slurm], tmp_path / "outputs")

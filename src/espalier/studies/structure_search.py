@@ -18,16 +18,18 @@ from scipy import stats
 from espalier import graphs
 from espalier.analysis import prediction, structure, structure_figures
 from espalier.errors import InputError
-from espalier.experiments.collect import about
-from espalier.experiments.common import Board, Clock, bench_of, load_data
-from espalier.experiments.config import StructureConfig, from_yaml
-from espalier.experiments.plan import rows_run, structure_run
 from espalier.graphs import DIRECTED, STUDY
-from espalier.learning.fit import Epochs, fit
+from espalier.learning.bench import load_data
+from espalier.learning.board import Board
+from espalier.learning.training import Training
 from espalier.nn import GraphClassifier, SequenceClassifier
 from espalier.runs import files, progress
 from espalier.runs.identity import identity, plain
 from espalier.runs.seeds import seeded, stream
+from espalier.studies.collect import about
+from espalier.studies.config import StructureConfig, from_yaml
+from espalier.studies.plan import GRAPH, SEQUENCE, structure_run
+from espalier.studies.train import runner_of
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ FILES = ("results.csv", "dense.csv", "correlations.csv", "prediction.csv", "impo
 #: Layers of the dense network that stands beside a graph whatever the graph's depth: the base's.
 DENSE_LAYERS = 3
 WATCH = "espalier-watch"
+#: The study's short words for the columns of a training.
+SHORT = (("acc", "accuracy"), ("loss", "loss"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +149,7 @@ def _search(config, run, known, experiment):
     run.start()
     for named in known:
         graphs.write(run / "graphs" / f"{named.name}.json", named.graph)
-    board = Board(run / "tensorboard", config.logger.tensorboard)
+    board = Board(run / "tensorboard" if config.logger.tensorboard else None)
     chosen = with_dense(config, known)
     tasks = [Task(named) for named in known] + [Task(named, kind) for named in chosen for kind in ("depth", "parameters")]
     rows, places = {}, {named.name: k for k, named in enumerate(known)}
@@ -226,36 +230,31 @@ def with_dense(config, known):
 def train_all(config, tasks, tell, again=False):
     """Train what is not trained yet, several at a time, each in its own process.
 
-    tell: function from (task, row), called as soon as a row is on disk; rows of before come first.  A row is None for a
+    tell: function from (task, row), called as soon as a training is done; those of before come first.  A row is None for a
     dense network that would have no unit.  again: train also what is trained already.
     """
-    kept = rows_run(config)
-    with kept.alone():
-        left = []
-        for task in tasks:
-            path = kept / "rows" / f"{task.key}.json"
-            if again:
-                path.unlink(missing_ok=True)
-                path.with_suffix(".ckpt").unlink(missing_ok=True)
-            row = files.read_json(path)
-            if row is None:
-                left.append(task)
-            else:
-                tell(task, row["row"])
-                progress.current.advance(1, "kept from before")
-        if left:
-            load_data(config.data)
-        count = min(processes(config), len(left))
-        if count <= 1:
-            found = ((task, one(config, task, kept.directory)) for task in left)
+    runner, left = runner_of(config), []
+    for task in tasks:
+        training = training_of(config, task)
+        trained = None if again or training is None else runner.find(training)
+        if training is None or trained:
+            tell(task, trained and row_of(config, task, trained))
+            progress.current.advance(1, "kept from before")
         else:
-            threading.excepthook = _hook
-            parallel = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-            found = parallel(delayed(_in_worker)(config, task, kept.directory) for task in left)
-        for k, (task, row) in enumerate(found, start=1):
-            tell(task, row)
-            now = f"{k} of {len(left)}, {task.key}" + (f": test accuracy {row['test_acc']:.4f}" if row else "")
-            progress.current.advance(1, now, line=k % max(1, len(left) // 10) == 0 or k == len(left))
+            left.append(task)
+    if left:
+        load_data(plain(config.data))
+    count = min(processes(config), len(left))
+    if count <= 1:
+        found = ((task, one(config, task, again)) for task in left)
+    else:
+        threading.excepthook = _hook
+        parallel = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch="all")
+        found = parallel(delayed(_in_worker)(config, task, again) for task in left)
+    for k, (task, row) in enumerate(found, start=1):
+        tell(task, row)
+        now = f"{k} of {len(left)}, {task.key}: test accuracy {row['test_acc']:.4f}"
+        progress.current.advance(1, now, line=k % max(1, len(left) // 10) == 0 or k == len(left))
 
 
 def _hook(arguments, told=threading.excepthook):
@@ -276,12 +275,12 @@ def processes(config):
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def _in_worker(config, task, folder):
+def _in_worker(config, task, again):
     """`one`, in a process that ends with the one that started it, also when that is killed."""
     if not any(thread.name == WATCH for thread in threading.enumerate()):
         threading.Thread(target=_watch, args=[os.getppid()], name=WATCH, daemon=True).start()
         progress.current.say = lambda line: None  # what there is to say about the data, the parent has said
-    return task, one(config, task, folder)
+    return task, one(config, task, again)
 
 
 def _watch(parent):
@@ -290,71 +289,54 @@ def _watch(parent):
     os._exit(1)
 
 
-def one(config, task, folder):
-    """Train one task and put its row into `rows/`; goes on from the last epoch if it was interrupted.  Returns the row."""
-    seconds, path = Clock(), Path(folder) / "rows" / f"{task.key}.json"
-    named = task.named
-    row = {"graph": named.family, "graph_nr": named.number}
-    with bench_of(config) as bench:
-        wired = network(config, named, bench.device)
-        if task.kind == "graph":
-            model = wired
-            told = {"mode": config.cell.upper(), **row, **graphs.properties(named.graph), "seed": config.seed}
-            told["parameters"] = wired.active
-        else:
-            layers = len(wired.recurrent.sizes) if task.kind == "depth" else DENSE_LAYERS
-            units = dense_units(config, layers, wired.active)
-            if units == 0:
-                files.write_json(path, {"row": None})
-                return None
-            model = dense(config, layers, units, bench.device, named)
-            count = sum(parameter.numel() for parameter in model.parameters())
-            told = {**row, "kind": task.kind, "layers": layers, "hidden": units, "parameters": count}
+def one(config, task, again=False):
+    """Train one task, going on from the last epoch if it was interrupted.  Returns its row."""
+    return row_of(config, task, runner_of(config)(training_of(config, task), again=again))
 
-        def end(epoch, step, classifier):
-            return {**judged(config, bench, model, classifier, epoch, task.key), "seconds": seconds()}
 
-        epochs = Epochs(end, start=seconds.after)
-        classifier = bench.classifier(model, "graph", task.key)
-        checkpoint = path.with_suffix(".ckpt")
-        fit(classifier, bench.device, config.trainer.max_epochs, config.trainer.clip_norm, [epochs], checkpoint)
-    last = epochs.rows[-1]
+def training_of(config, task):
+    """The training of the network wired like a graph, or of a dense one beside it; None if that would have no unit."""
+    named, own = task.named, plain(config.model)
+    graph = {"_target_": GRAPH, "cell": config.cell, "graph": nx.node_link_data(named.graph, edges="edges"), **own}
+    training = Training(
+        data=plain(config.data), model=graph, optimizer=plain(config.optimizer), clip_norm=config.trainer.clip_norm,
+        epochs=config.trainer.max_epochs, purpose=("graph", task.key), init=(named.name,), looks="end",
+    )  # fmt: skip
+    if task.kind == "graph":
+        return training
+    wired = network(config, named)
+    layers = len(wired.recurrent.sizes) if task.kind == "depth" else DENSE_LAYERS
+    units = dense_units(config, layers, wired.active)
+    if units == 0:
+        return None
+    model = {"_target_": SEQUENCE, "cell": config.cell, "hidden": [units] * layers}
+    model |= {name: own[name] for name in ("embedding", "readout", "init")}
+    return dataclasses.replace(training, model=model, init=(named.name, layers))
+
+
+def row_of(config, task, trained):
+    """The row of a task that is trained."""
+    named, result, last = task.named, trained.result, trained.rows[-1]
+    told = {"graph": named.family, "graph_nr": named.number}
+    if task.kind == "graph":
+        told = {"mode": config.cell.upper(), **told, **graphs.properties(named.graph), "seed": config.seed}
+        told["parameters"] = result["active"]
+    else:
+        hidden = trained.training.model["hidden"]
+        told |= {"kind": task.kind, "layers": len(hidden), "hidden": hidden[0], "parameters": result["parameters"]}
+    scores = {f"{split}_{short}": last[f"{split}_{long}"] for split in ("train", "val", "test") for short, long in SHORT}
     wanted = COLUMNS if task.kind == "graph" else DENSE
-    row = told | {name: last[name] for name in last if name in wanted} | {"time": last["seconds"]}
-    files.write_json(path, {"row": row})
-    checkpoint.unlink(missing_ok=True)
-    return row
+    return told | {name: scores[name] for name in scores if name in wanted} | {"time": last["seconds"]}
 
 
-def judged(config, bench, model, classifier, epoch, key):
-    """The columns of the last epoch; of those before only how training went."""
-    train = classifier.train_score()
-    found = {"train_acc": train.accuracy, "train_loss": train.loss}
-    if epoch == config.trainer.max_epochs:
-        for split, short in (("validation", "val"), ("test", "test")):
-            score = bench.score(model, split, "graph", key)
-            found |= {f"{short}_acc": score.accuracy, f"{short}_loss": score.loss}
-    return found
-
-
-def network(config, named, device):
+def network(config, named):
     """The fresh network wired like a graph, its weights drawn for (seed, graph)."""
     own = config.model
     with seeded(config.seed, "init", named.name):
-        model = GraphClassifier(
+        return GraphClassifier(
             named.graph, config.cell, own.skip.name, own.h2h.name, own.sinks.name, own.embedding, own.gate_mask.name,
             readout=own.readout.name, init=own.init.name,
         )  # fmt: skip
-    return model.to(device)
-
-
-def dense(config, layers, units, device, named):
-    with seeded(config.seed, "init", named.name, layers):
-        model = SequenceClassifier(
-            config.cell, [units] * layers, embedding=config.model.embedding, readout=config.model.readout.name,
-            init=config.model.init.name,
-        )  # fmt: skip
-    return model.to(device)
 
 
 def dense_units(config, layers, parameters):

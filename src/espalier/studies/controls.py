@@ -6,10 +6,10 @@ dense: a small dense network of no more recurrent weights than the pruned one ke
 
 import dataclasses
 
-from espalier.experiments.config import Mode, TrainConfig
-from espalier.experiments.plan import prune_run, train_run
 from espalier.names import GATES
 from espalier.runs import progress
+from espalier.studies.config import Mode, TrainConfig
+from espalier.studies.plan import prune_run, train_run
 
 
 def trained_on(config):
@@ -65,7 +65,7 @@ def done(config):
 
 def run(config):
     """Train every control of a pruning job that is not done yet."""
-    from espalier.experiments import prune, train  # here, for they load torch
+    from espalier.studies import prune, train  # here, for they load torch
 
     left = [(story, one) for story, one, its in runs(config) if not its.result()]
     units = sum(one.retrain.max_epochs + 1 if story == "prune" else one.trainer.max_epochs for story, one in left)

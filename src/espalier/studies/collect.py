@@ -9,12 +9,12 @@ import yaml
 
 from espalier.analysis import figures, report, tables, worth
 from espalier.errors import InputError
-from espalier.experiments import controls
-from espalier.experiments.config import PruneConfig, StructureConfig, Tolerance, from_yaml
-from espalier.experiments.plan import RUNS, label, prune_run, train_run
 from espalier.runs import files
 from espalier.runs.identity import OUTSIDE
 from espalier.runs.run import read_result, versions
+from espalier.studies import controls
+from espalier.studies.config import PruneConfig, StructureConfig, Tolerance, from_yaml
+from espalier.studies.plan import RUNS, label, prune_run, train_run
 
 
 def command():

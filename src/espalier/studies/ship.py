@@ -7,12 +7,13 @@ import torch
 from espalier import published
 from espalier.analysis import worth as figures
 from espalier.errors import InputError
-from espalier.experiments.plan import SUFFIX, label, prune_run
-from espalier.experiments.prune import base_network
+from espalier.learning.bases import load_base
 from espalier.pruning import shrink
 from espalier.pruning.costs import worth
 from espalier.pruning.export import export
 from espalier.runs import files, progress
+from espalier.studies.plan import SUFFIX, base_start, base_training, label, prune_run
+from espalier.studies.train import runner_of
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,12 @@ COSTS = (
 def run(config):
     """Shrink, export and weigh every level."""
     its, told, rows = prune_run(config), {}, []
-    dense, _ = base_network(config)
+    dense = load_base(runner_of(config).weights_file(base_start(config)), base_training(config).model)
+    percents = its.result()["percents"]
     key = {"cell": config.cell, "target": label(config), "score": config.score, "scope": config.scope.name, "seed": config.seed}
-    with its.logging("prune"), progress.current.job(f"{config.cell} {label(config)}, export", len(config.percent)):
+    with its.logging("prune"), progress.current.job(f"{config.cell} {label(config)}, export", len(percents)):
         torch.set_num_threads(config.threads)
-        for percent in config.percent:
+        for percent in percents:
             path = its / "levels" / f"{percent}.pt"
             masked = published.build(files.load_tensors(path, "level")["state_dict"], config.cell, config.model.readout.name)
             own = told[str(percent)] = {"level": files.digest(path)}

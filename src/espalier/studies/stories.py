@@ -6,13 +6,13 @@ from pathlib import Path
 from rich.console import Console
 
 from espalier.errors import InputError
-from espalier.experiments import controls
-from espalier.experiments.config import notes, to_config
-from espalier.experiments.plan import RUNS, shipped
 from espalier.runs import progress
 from espalier.runs.files import read_json
 from espalier.runs.identity import plain
 from espalier.runs.run import read_result
+from espalier.studies import controls
+from espalier.studies.config import notes, to_config
+from espalier.studies.plan import RUNS, base_training, shipped
 
 
 def console():
@@ -54,11 +54,11 @@ def work(story, config, run, experiment):
     if not config.force and run.result() and getattr(config, "predict", None) is None:
         progress.current.say(f"done before: {run.directory}")
     else:
-        importlib.import_module(f"espalier.experiments.{story}").job(config, experiment)
+        importlib.import_module(f"espalier.studies.{story}").job(config, experiment)
     if not controls.done(config):
         controls.run(config)
     if story == "prune" and not shipped(config):
-        from espalier.experiments import ship
+        from espalier.studies import ship
 
         ship.run(config)
 
@@ -66,7 +66,7 @@ def work(story, config, run, experiment):
 def tell_alone(story, run, config):
     """What came out of a job that is no part of a sweep."""
     if story == "prune":
-        from espalier.experiments import collect
+        from espalier.studies import collect
 
         about = {"command": collect.command(), "experiment": None, "safe": config.safe.tolerance}
         tell_pruning(collect.pruning(run.directory, [run.directory], about), run.result(), config.safe.tolerance)
@@ -93,7 +93,7 @@ def tell_structure(directory):
 def tell_table(config, experiment):
     """results=FILE."""
     from espalier.analysis import structure
-    from espalier.experiments.structure_search import analyse_table
+    from espalier.studies.structure_search import analyse_table
 
     folder, found = analyse_table(config, experiment)
     for cell, *told in found:
@@ -107,10 +107,10 @@ def tell_table(config, experiment):
 
 def tell_again(story, config, experiment, given):
     """report=DIR, with the tolerance that its sweep had unless the command line gives another."""
-    from espalier.experiments import collect
+    from espalier.studies import collect
 
     if story == "structure_search" and collect.made_by(config.report) == story:  # one search, finished or half-way
-        from espalier.experiments.structure_search import analyse_again
+        from espalier.studies.structure_search import analyse_again
 
         folder, left = Path(config.report), 0
         analyse_again(folder, experiment)
@@ -128,7 +128,7 @@ def tell_again(story, config, experiment, given):
 
 def finish_sweep(story, sweep, before):
     """Join the tables of all finished jobs, draw the figures over them, and say what came out and what failed."""
-    from espalier.experiments import collect
+    from espalier.studies import collect
 
     done = [job.run.directory for job in sweep.jobs if job.run.result()]
     config = sweep.jobs[0].config
@@ -195,20 +195,20 @@ def check(jobs):
     with_base = [job.config for job in jobs if getattr(job.config, "base", None)]
     bases = {(config.base, config.cell, str(plain(config.model))): config for config in with_base}
     if any(config.graph.folder for config in searches):
-        from espalier.experiments.structure_search import search_graphs
+        from espalier.studies.structure_search import search_graphs
 
         for config in searches:
             search_graphs(config.graph)
     if tables:
-        from espalier.experiments.common import load_data
+        from espalier.learning.bench import load_data
 
         for config in tables.values():
-            load_data(config.data)
+            load_data(plain(config.data))
     if bases:
-        from espalier.experiments.prune import load_base
+        from espalier.learning.bases import load_base
 
         for config in bases.values():
-            load_base(config)
+            load_base(config.base, base_training(config).model)
 
 
 def refuse_forgotten_sweep(hydra, given):

@@ -13,12 +13,13 @@ from espalier.analysis import tables
 from espalier.data import load
 from espalier.data.batching import Batches, shuffled
 from espalier.errors import InputError
-from espalier.experiments import prune, train
-from espalier.experiments.config import Logger, Model, Readout, Retrain, Rule, Target, TrainConfig, Weights
-from espalier.experiments.plan import base_run, prune_run, train_run
+from espalier.learning.training import place
 from espalier.nn import CELLS
 from espalier.runs import progress
 from espalier.runs.seeds import generator
+from espalier.studies import prune, train
+from espalier.studies.config import Logger, Model, Readout, Retrain, Rule, Target, TrainConfig, Weights
+from espalier.studies.plan import base_run, base_training, prune_run, train_run
 
 
 def finished(config, **changes):
@@ -40,7 +41,7 @@ def assert_equal_results(one, two):
 
 
 @pytest.mark.rendered
-def test_training_writes_what_it_promises(train_config):
+def test_training_writes_what_it_promises(train_config, tmp_path):
     config = train_config()
     run = train.train(config)
     rows = pd.read_csv(run / "results.csv")
@@ -55,7 +56,9 @@ def test_training_writes_what_it_promises(train_config):
     result = run.result()
     assert result["data"]["train_valid"]["strings"] == 60 and result["judge"] == "validation"
     assert list(result["baselines"]) == ["constant", "length", "bigram", "trigram"]
-    assert not (run / "training.ckpt").exists() and "epoch 2" in (run / "train.log").read_text(encoding="utf-8")
+    assert not list((tmp_path / "outputs").rglob("training.ckpt")) and "epoch 2" in (run / "train.log").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_best_is_best_by_validation(train_config):
@@ -147,16 +150,16 @@ def test_killed_and_repeated_equals_uninterrupted(tmp_path, monkeypatch, moment,
 
 
 def prune_mode(name):
-    from espalier.experiments.config import Mode
+    from espalier.studies.config import Mode
 
     return Mode[name]
 
 
 def test_a_damaged_checkpoint_is_said_and_left(train_config, caplog):
     config = train_config()
-    run = train_run(config)
-    run.start()
-    (run / "training.ckpt").write_bytes(b"half a checkpoint")
+    run, training = train_run(config), place(base_training(config), config.outputs, config.seed)
+    training.start()
+    (training / "training.ckpt").write_bytes(b"half a checkpoint")
     train.train(config)
     assert "training starts again" in (run / "train.log").read_text(encoding="utf-8") and run.result()
 
@@ -322,19 +325,16 @@ def test_close_levels_and_zero_are_kept_apart(config):
 
 
 def test_a_base_redone_in_between_is_not_mixed_with_old_levels(config, tmp_path):
-    torch.manual_seed(0)
-    for k in (1, 2):
-        torch.save(SequenceClassifier("lstm", (6, 5)).state_dict(), tmp_path / f"{k}.pt")
-    run = finished(config(base=str(tmp_path / "1.pt"), percent=50))
-    known = json.loads((run / "levels" / "50.json").read_text(encoding="utf-8"))
-    other = finished(config(base=str(tmp_path / "2.pt"), percent=50))
-    (other / "levels" / "50.json").write_text(json.dumps(known))
-    (other / "result.json").unlink()
-    again = finished(config(base=str(tmp_path / "2.pt"), percent=50))
-    assert (
-        json.loads((again / "levels" / "50.json").read_text(encoding="utf-8"))["rows"][0]["val_loss"]
-        != known["rows"][0]["val_loss"]
-    )
+    """What a level started from is compared by content: a damaged or exchanged base is trained again, and so is the level."""
+    settings = config(percent=50, retrain=Retrain(max_epochs=1))
+    run = finished(settings)
+    before = without_seconds(run / "results.csv")
+    base = base_run(settings)
+    (run / "result.json").unlink()
+    (base / "best.pt").write_bytes((base / "last.pt").read_bytes()[:-100])
+    again = finished(settings)
+    assert without_seconds(again / "results.csv") == before
+    assert "best.pt is missing or damaged; the run is done again" in (run / "prune.log").read_text(encoding="utf-8")
 
 
 def test_force_leaves_no_second_record(config):
@@ -364,11 +364,11 @@ def test_result_names_the_baselines_and_the_base(config):
     assert result["base"].endswith("best.pt") and 0 <= result["base_accuracy"] <= 1
     tables_and_levels = {"results.csv", "summary.csv", "curve.csv", "survivors.csv", "levels/50.pt", "levels/90.pt"}
     assert set(result["files"]) == tables_and_levels
-    for name in ("levels/90.json", "levels/90.pt"):
-        before = without_seconds(run / "results.csv")
-        (run / name).write_bytes((run / name).read_bytes()[:40])
+    before = without_seconds(run / "results.csv")
+    (training,) = (run.directory.parents[2] / "trainings").glob("*-prune_90-*/seed_0")
+    for damaged in (run / "levels" / "90.pt", training / "last.pt", training / "result.json"):
+        damaged.write_bytes(damaged.read_bytes()[:40])
         (run / "result.json").unlink()
-        if name.endswith(".pt"):
-            (run / name).unlink()
         assert without_seconds(finished(config()) / "results.csv") == before
-        assert "90.json is damaged; the level is done again" in (run / "prune.log").read_text(encoding="utf-8")
+        assert torch.load(run / "levels" / "90.pt", weights_only=True)["percent"] == 90
+    assert "last.pt is missing or damaged; the run is done again" in (run / "prune.log").read_text(encoding="utf-8")

@@ -10,13 +10,14 @@ import torch
 from helpers import TINY_SEARCH
 from torch import nn
 
-from espalier import graphs
+from espalier import SequenceClassifier, graphs
 from espalier.errors import InputError
-from espalier.experiments import structure_search
-from espalier.experiments.config import Graph, StructureConfig, Trainer
-from espalier.experiments.plan import rows_run, structure_run
 from espalier.graphs import STUDY
+from espalier.learning import runner
 from espalier.runs import progress
+from espalier.studies import structure_search
+from espalier.studies.config import Graph, StructureConfig, Trainer
+from espalier.studies.plan import structure_run
 
 TINY = [*TINY_SEARCH, "logger=none"]
 
@@ -153,22 +154,21 @@ def test_interrupted_at_any_row_and_continued_gives_the_same_table(config, tmp_p
 
 def test_interrupted_within_a_graph(config, tmp_path, monkeypatch):
     whole, own = config(outputs=str(tmp_path / "a")), config(outputs=str(tmp_path / "b"))
-    named = structure_search.search_graphs(own.graph)[7]
-    task = structure_search.Task(named)
-    expected = structure_search.one(whole, task, rows_run(whole).directory)
-    judged, calls = structure_search.judged, []
+    task = structure_search.Task(structure_search.search_graphs(own.graph)[7])
+    expected = structure_search.one(whole, task)
+    end, epochs = runner._Attempt.end_of_epoch, []
 
-    def interrupt(*arguments):
-        calls.append(arguments)
-        if len(calls) == 2:
+    def interrupt(self, epoch, *more):
+        epochs.append(epoch)
+        if len(epochs) == 2:
             raise RuntimeError("killed")
-        return judged(*arguments)
+        return end(self, epoch, *more)
 
-    monkeypatch.setattr(structure_search, "judged", interrupt)
+    monkeypatch.setattr(runner._Attempt, "end_of_epoch", interrupt)
     with pytest.raises(RuntimeError):
-        structure_search.one(own, task, rows_run(own).directory)
-    found = structure_search.one(own, task, rows_run(own).directory)
-    assert len(calls) == 3  # the first epoch was not repeated
+        structure_search.one(own, task)
+    found = structure_search.one(own, task)
+    assert epochs == [1, 2, 2]  # the first epoch was not repeated
     assert {**found, "time": 0} == {**expected, "time": 0}
 
 
@@ -206,11 +206,11 @@ def test_unseen_graphs_are_unseen():
 def test_dense_networks_have_no_more_parameters_and_no_fewer_units_than_need_be(config):
     own = config()
     named = structure_search.search_graphs(own.graph)[0]
-    budget = structure_search.network(own, named, "cpu").active
+    budget = structure_search.network(own, named).active
     for layers in (1, 3):
         units = structure_search.dense_units(own, layers, budget)
         counts = [
-            sum(p.numel() for p in structure_search.dense(own, layers, u, "cpu", named).parameters())
+            sum(p.numel() for p in SequenceClassifier(own.cell, [u] * layers, embedding=own.model.embedding).parameters())
             for u in (units, units + 1)
         ]
         assert counts[0] <= budget < counts[1]
@@ -265,7 +265,7 @@ def test_bad_input_is_one_line(door, overrides, told):
 
 
 def test_every_choice_of_wiring_runs_one_step(config):
-    from espalier.experiments.config import GateMask, GraphModel, H2h, Sinks, Skip
+    from espalier.studies.config import GateMask, GraphModel, H2h, Sinks, Skip
 
     named = structure_search.search_graphs(config().graph)[8]
     tokens, lengths = torch.randint(65, 90, (4, 7)), torch.tensor([7, 3, 1, 5])
@@ -273,6 +273,6 @@ def test_every_choice_of_wiring_runs_one_step(config):
         for h2h in H2h:
             for sinks in Sinks:
                 own = config(cell="lstm", model=GraphModel(skip, GateMask.interleaved, h2h, sinks, embedding=7))
-                model = structure_search.network(own, named, "cpu")
+                model = structure_search.network(own, named)
                 nn.functional.cross_entropy(model(tokens, lengths), lengths % 2).backward()
                 assert all(torch.isfinite(p.grad).all() for p in model.parameters())

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from espalier.errors import InputError, doubt
-from espalier.names import OPTIMIZERS, REGRESSORS, UNIT_SCORES, WEIGHT_SCORES
+from espalier.names import OPTIMIZERS, REGRESSORS, SCHEDULES, UNIT_SCORES, WEIGHT_SCORES
 
 
 class Target(Enum):
@@ -235,6 +235,7 @@ class PruneConfig(TrainConfig):
     rule: Rule = Rule.exact
     base: Optional[str] = None
     base_weights: Weights = Weights.best
+    schedule: Any = None
     retrain: Retrain = field(default_factory=Retrain)
     regain: Tolerance = field(default_factory=Tolerance)
     safe: Tolerance = field(default_factory=Tolerance)
@@ -251,9 +252,16 @@ class PruneConfig(TrainConfig):
         self.percent = list(range(10, 100 if units else 101, 10)) if self.percent is None else levels(self.percent)
         self.scope = self.scope or Scope["tensor" if units else "global"]
         self.export = formats(self.export)
+        self.schedule = schedule(self.schedule)
         if units:
             self.check_units()
         self.check_score()
+        if self.schedule["name"] == "rewind" and self.base is not None:
+            raise InputError("schedule=rewind needs the epochs of the base: leave base=FILE away")
+        if self.schedule.get("epoch", 0) > self.trainer.max_epochs:
+            raise InputError(
+                f"schedule.epoch={self.schedule['epoch']} is after the last epoch of the base, {self.trainer.max_epochs}"
+            )
         if len(self.block) != 2 or min(self.block) < 1:
             raise InputError(f"block must be [rows, columns], both positive, got {list(self.block)}")
         for name in ("regain", "safe"):
@@ -377,6 +385,24 @@ def formats(export):
     if unknown:
         raise InputError(f"export must be among {', '.join(FORMATS)}, got {', '.join(unknown)}")
     return sorted(set(names))
+
+
+def schedule(settings):
+    """The keys of a schedule as a plain dict, checked.  Raises: InputError."""
+    settings = {"name": "one_shot"} if settings is None else dict(settings)
+    name = settings.get("name")
+    if name not in SCHEDULES:
+        raise InputError(f"schedule must be one of {', '.join(SCHEDULES)}, got {name!r}")
+    if name == "iterative" and settings["of"] not in ("all", "left"):
+        raise InputError(f"schedule.of must be all or left, got {settings['of']!r}")
+    for key in ("epoch", "weights"):
+        if key in settings and (not isinstance(settings[key], int) or settings[key] < (key == "weights")):
+            raise InputError(f"schedule.{key} must be a whole number, not negative, got {settings[key]!r}")
+    if "precision" in settings:
+        if not isinstance(settings["precision"], numbers.Real):
+            raise InputError(f"schedule.precision must be a number, got {settings['precision']!r}")
+        _positive("schedule.precision", settings["precision"])
+    return settings
 
 
 def levels(percent):

@@ -1,0 +1,19 @@
+"""Bisect: the largest percent that is regained, to within `precision` percent, by halving.
+
+Every percent is cut from the base. It assumes that what is regained at one percent is regained below it, and starts from
+the lowest and the highest percent that were asked for.
+"""
+
+
+def bisect(level, start, percents, run, settings):
+    low, high = min(percents), max(percents)
+    for percent in (high, low):
+        trained = run(level(percent, start))
+        yield trained
+        if trained.regained == (percent == high):
+            return  # all are, or none is
+    while high - low > settings["precision"]:
+        middle = round((low + high) / 2, 6)
+        trained = run(level(int(middle) if middle == int(middle) else middle, start))
+        yield trained
+        low, high = (middle, high) if trained.regained else (low, middle)

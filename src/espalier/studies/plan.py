@@ -1,0 +1,97 @@
+"""Which runs and trainings a configuration stands for. Imports no torch, so that finished jobs are told apart before anything
+starts.
+"""
+
+from dataclasses import replace
+
+from espalier.learning.training import Cut, Regaining, Start, Training, place
+from espalier.runs import files
+from espalier.runs.identity import plain
+from espalier.runs.run import Run
+from espalier.studies.config import TrainConfig
+
+#: Format of an export -> how its files end.
+SUFFIX = {"onnx": ".onnx", "torch": ".pt"}
+#: What `model` configures, by door.
+SEQUENCE, GRAPH = "espalier.nn:SequenceClassifier", "espalier.nn.graph:wired"
+
+
+def train_run(config):
+    """The `Run` of train.py: the base network that a configuration of any door speaks of, with its tables and figures."""
+    own = TrainConfig(**{name: getattr(config, name) for name in TrainConfig.__dataclass_fields__})
+    return Run("train", f"{config.cell}-{config.data.name}", plain(own))
+
+
+def base_training(config):
+    """The training of the base network."""
+    return Training(
+        data=plain(config.data), model={"_target_": SEQUENCE, "cell": config.cell, **plain(config.model)},
+        optimizer=plain(config.optimizer), clip_norm=config.trainer.clip_norm, epochs=config.trainer.max_epochs,
+    )  # fmt: skip
+
+
+def base_start(config):
+    """The weights that all levels of a pruning configuration go back to."""
+    if config.base is not None:
+        return Start(file=config.base)
+    return Start(base_training(config), config.base_weights.name)
+
+
+def level(config, percent, start, ranked=None, epochs=None):
+    """The training of a level: cut to `percent`, from `start`.
+
+    ranked: whose weights are ranked, by default those of `start`.  epochs: by default those of `retrain`.
+    """
+    cut = Cut(
+        percent, config.target.name, config.structure.name, config.score, config.scope.name, config.rule.name,
+        tuple(config.block), ranked,
+    )  # fmt: skip
+    retrain = config.retrain
+    regaining = Regaining(
+        base_start(config), config.regain.tolerance, retrain.checks_per_epoch, retrain.mode.name == "until_regained"
+    )
+    return replace(
+        base_training(config), epochs=retrain.max_epochs if epochs is None else epochs, purpose=("prune", percent), start=start,
+        cut=cut, regaining=regaining,
+    )  # fmt: skip
+
+
+def prune_run(config):
+    """The `Run` of all levels of one cell, target, score, scope and seed."""
+    return Run("prune", f"{config.cell}-{label(config)}-{config.score}-{config.scope.name}", plain(config))
+
+
+def label(config):
+    """What goes, in one word for tables: the target, `unit`, or the target's blocks."""
+    return {"weight": config.target.name, "unit": "unit", "block": f"{config.target.name}-block"}[config.structure.name]
+
+
+def base_run(config):
+    """The `Run` of the training that a pruning job needs first, or None if it brings its own base."""
+    return None if config.base is not None else place(base_training(config), config.outputs, config.seed)
+
+
+def shipped(config):
+    """Whether the exports and costs that a pruning configuration asks for are there, of the weights that its run ended with."""
+    if not (getattr(config, "export", None) or getattr(config, "costs", False)):
+        return True
+    run = prune_run(config)
+    told, result = files.read_json(run / "export" / "done.json"), run.result()
+    if not result or not isinstance(told, dict) or not (run / "costs.csv").exists():
+        return False
+    for percent in result["percents"]:
+        own = told.get(str(percent), {})
+        if own.get("level") != files.digest(run / "levels" / f"{percent}.pt"):
+            return False
+        if not own.get("nothing_left") and not all((run / "export" / f"{percent}{SUFFIX[f]}").exists() for f in config.export):
+            return False
+    return True
+
+
+def structure_run(config):
+    """The `Run` of one search: all its graphs, trained with one cell and seed, and the analysis of them."""
+    return Run("structure_search", f"{config.cell}-{config.model.skip.name}-{config.data.name}", plain(config))
+
+
+#: door -> the run of one of its jobs
+RUNS = {"train": train_run, "prune": prune_run, "structure_search": structure_run}

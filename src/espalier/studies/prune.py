@@ -1,0 +1,194 @@
+"""Prune: cut the base by a schedule of levels, see what each costs, retrain, see when it is regained."""
+
+import logging
+import shutil
+
+from espalier import names
+from espalier.analysis import figures
+from espalier.learning.bases import load_base
+from espalier.learning.bench import load_data
+from espalier.learning.board import Board
+from espalier.pruning import recurrent_weights
+from espalier.runs import files, progress
+from espalier.runs.identity import plain
+from espalier.studies.plan import base_run, base_start, base_training, label, level, prune_run
+from espalier.studies.train import runner_of
+
+log = logging.getLogger(__name__)
+
+JOB = ("cell", "target", "score", "scope")
+COLUMNS = (
+    *JOB, "percent", "seed", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss",
+    "test_accuracy", "kept", "total", "seconds",
+)  # fmt: skip
+SUMMARY = (
+    *JOB, "percent", "seed", "judge", "kept", "total", "base_val_accuracy", "base_test_accuracy", "cut_val_accuracy",
+    "cut_test_accuracy", "regain_epoch", "regain_step", "censored", "best_epoch", "best_val_accuracy",
+    "best_test_accuracy", "epochs", "seconds",
+)  # fmt: skip
+CURVE = (*JOB, "seed", "percent", "judge", "accuracy", "loss")
+SURVIVORS = (*JOB, "seed", "percent", "layer", "kind", "gate", "kept", "total")
+FILES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
+
+
+def job(config, experiment=None):
+    """One job of prune.py: all levels of one cell, target, score, scope and seed."""
+    base = base_run(config)
+    needs_base = base is not None and not base.result()
+    units = needs_base * config.trainer.max_epochs + len(config.percent) * (1 + config.retrain.max_epochs) + 5
+    with progress.current.job(f"{config.cell} {label(config)}", units):
+        study(config)
+
+
+def study(config):
+    """The same without a place of its own in the progress. Waits for whoever is at the same run."""
+    run = prune_run(config)
+    with run.alone():
+        if config.force or not run.result():
+            with run.logging("prune"):
+                _Study(config, run).run_all()
+
+
+class _Study:
+    """What the levels of one job have in common."""
+
+    def __init__(self, config, run):
+        self.config, self.run, self.runner = config, run, runner_of(config)
+        self.job = {"cell": config.cell, "target": label(config), "score": config.score, "scope": config.scope.name}
+        self.base = base_start(config)
+
+    def run_all(self):
+        config, run = self.config, self.run
+        if config.force:
+            shutil.rmtree(run / "levels", ignore_errors=True)
+        if config.base is not None:
+            load_base(config.base, base_training(config).model, load_data(plain(config.data))[0])
+        run.start()
+        schedule = names.load(names.SCHEDULES[config.schedule["name"]])
+
+        def training_of(percent, start, **changes):
+            return level(config, percent, start, **changes)
+
+        levels = {}
+        for trained in schedule(training_of, self.base, config.percent, self.level, config.schedule):
+            levels[trained.training.cut.percent] = trained
+        levels = dict(sorted(levels.items()))
+        self.write(levels, self.measured(levels))
+
+    def write(self, levels, measured):
+        config, run = self.config, self.run
+        curve, survivors = measured
+        first = next(iter(levels.values())).result
+        rows = (
+            []
+            if 0 in levels
+            else [self.row(0, {"epoch": 0, **first["before"], "seconds": 0.0}, first["total"], first["total"])]
+        )
+        for percent, trained in levels.items():
+            rows += [self.row(percent, row, trained.result["kept"], trained.total) for row in trained.rows]
+            self.keep(percent, trained)
+        summaries = [self.summary(trained) for trained in levels.values()]
+        files.write_rows(run / "results.csv", COLUMNS, rows)
+        files.write_rows(run / "summary.csv", SUMMARY, summaries)
+        files.write_rows(run / "curve.csv", CURVE, curve)
+        files.write_rows(run / "survivors.csv", SURVIVORS, survivors)
+        figures.pruning(run / "figures", summaries, curve, rows, survivors, first["baselines"])
+        result = {
+            **self.job, "seed": config.seed, "judge": first["judge"], "baselines": first["baselines"], "data": first["data"],
+            "base": str(self.runner.weights_file(self.base)), "base_accuracy": first["base"], "percents": list(levels),
+        }  # fmt: skip
+        run.finish(result, (*FILES, *(f"levels/{percent}.pt" for percent in levels)))
+
+    def row(self, percent, row, kept, total):
+        return {**self.job, "percent": percent, "seed": self.config.seed, **row, "kept": kept, "total": total}
+
+    def keep(self, percent, trained):
+        """Weights and masks of a level, in the run's own folder."""
+        content = trained.load("last")
+        chosen = {name: content[name] for name in ("cell", "sizes", "state_dict", "masks")}
+        files.save_tensors(self.run / "levels" / f"{percent}.pt", {**chosen, "percent": percent})
+
+    def level(self, training):
+        """Find or train one level, and say what came out."""
+        percent = training.cut.percent
+        board = Board(self.run / "tensorboard" / f"percent_{percent}" if self.config.logger.tensorboard else None)
+        trained = self.runner(training, again=self.config.force, board=board, label=f"level {percent} %")
+        if not board.written:
+            board.start(trained.rows)
+        summary = self.summary(trained)
+        board.finish(
+            {**self.job, "percent": percent, "seed": self.config.seed},
+            {name: summary[name] for name in ("cut_val_accuracy", "cut_test_accuracy", "best_val_accuracy",
+                                              "best_test_accuracy", "regain_epoch", "regain_step")},
+        )  # fmt: skip
+        self.progress(summary)
+        return trained
+
+    def summary(self, trained):
+        result, rows = trained.result, trained.rows
+        judged = "val" if result["judge"] == "validation" else "test"
+        best = max(rows, key=lambda row: (row[f"{judged}_accuracy"], -row["epoch"]))
+        regain, before = result["regain"], result["before"]
+        return {
+            **self.job, "percent": trained.training.cut.percent, "seed": self.config.seed, "judge": result["judge"],
+            "kept": result["kept"], "total": trained.total,
+            "base_val_accuracy": before["val_accuracy"], "base_test_accuracy": before["test_accuracy"],
+            "cut_val_accuracy": rows[0]["val_accuracy"], "cut_test_accuracy": rows[0]["test_accuracy"],
+            "regain_epoch": regain["epoch"], "regain_step": regain["step"], "censored": int(not trained.regained),
+            "best_epoch": best["epoch"], "best_val_accuracy": best["val_accuracy"],
+            "best_test_accuracy": best["test_accuracy"], "epochs": rows[-1]["epoch"], "seconds": rows[-1]["seconds"],
+        }  # fmt: skip
+
+    def progress(self, summary):
+        column = "val" if summary["judge"] == "validation" else "test"
+        cut, epoch = summary[f"cut_{column}_accuracy"], summary["regain_epoch"]
+        told = f"level {summary['percent']} %: {cut:.4f} after the cut, "
+        if summary["censored"]:
+            told += f"not regained in {summary['epochs']} epochs" if summary["epochs"] else "not retrained"
+        else:
+            told += "nothing to regain" if epoch == 0 else f"regained in epoch {epoch}, step {summary['regain_step']}"
+        log.info("%s", told)
+        progress.current.advance(1 + self.config.retrain.max_epochs - summary["epochs"], told, line=True)
+
+    def measured(self, levels):
+        """(the curve: accuracy right after the cut of the base at every whole percent; the survivors of every level)."""
+        training = next(iter(levels.values())).training
+        with self.runner.bench(training) as bench:
+            model = self.runner.network(bench, self.base)
+            survivors = [row for percent, trained in levels.items() for row in self.survivors(model, percent, trained)]
+            return self.curve(bench, model, training.cut) if self.config.curve else [], survivors
+
+    def curve(self, bench, model, cut):
+        weights, rows = {name: value.clone() for name, value in model.state_dict().items()}, []
+        for percent in range(101):
+            model.load_state_dict(weights)
+            if not self.possible(model, percent):
+                break
+            bench.masks(model, cut, percent).weights(model)
+            score = bench.score(model, bench.judge, "prune", percent, 0)
+            rows.append({
+                **self.job, "seed": self.config.seed, "percent": percent, "judge": bench.judge, "accuracy": score.accuracy,
+                "loss": score.loss,
+            })  # fmt: skip
+        progress.current.advance(5, "curve")
+        return rows
+
+    def possible(self, model, percent):
+        """Whether a level leaves every layer a unit."""
+        if self.config.structure.name != "unit":
+            return True
+        sizes = model.sizes["hidden"]
+        sizes = [sum(sizes)] if self.config.scope.name == "global" else sizes
+        return all(round(percent / 100 * size) < size for size in sizes)
+
+    def survivors(self, model, percent, trained):
+        """What is left in every gate of every pruned weight."""
+        masks, rows = trained.load("last")["masks"], []
+        for weight in recurrent_weights(model):
+            if weight.name in masks:
+                for gate, block in enumerate(masks[weight.name].chunk(weight.gates)):
+                    rows.append({
+                        **self.job, "seed": self.config.seed, "percent": percent, "layer": weight.layer, "kind": weight.kind,
+                        "gate": gate, "kept": int(block.sum()), "total": block.numel(),
+                    })  # fmt: skip
+        return rows

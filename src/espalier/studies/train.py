@@ -1,0 +1,61 @@
+"""Train: the base model that every level of pruning starts from, with its table and figures."""
+
+import shutil
+
+from espalier.analysis import figures
+from espalier.learning.bench import load_data
+from espalier.learning.runner import FILES, Runner
+from espalier.runs import files, progress
+from espalier.runs.identity import plain
+from espalier.studies.plan import base_training, train_run
+
+COLUMNS = (
+    "cell", "seed", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
+    "seconds",
+)  # fmt: skip
+
+
+def runner_of(config):
+    """The `Runner` of a job."""
+    return Runner(config.outputs, config.seed, config.threads, config.device, config.logger.tensorboard)
+
+
+def train(config, force=False):
+    """Train the network that the configuration describes, unless that run is done; go on if it was interrupted.
+
+    force: start over although it is done.  Returns: the `Run`, whose `best.pt` and `last.pt` hold the weights.
+    """
+    run = train_run(config)
+    with run.alone():
+        if force or not run.result():
+            with run.logging("train"):
+                run.start()
+                _tell(config, run, runner_of(config)(base_training(config), again=force, label="base", lines=True))
+    return run
+
+
+def _tell(config, run, trained):
+    """Table, weights and figures of a finished training."""
+    result, rows = trained.result, [{"cell": config.cell, "seed": config.seed, **row} for row in trained.rows]
+    for name in FILES:
+        shutil.copyfile(trained.run / name, run / name)
+    files.write_rows(run / "results.csv", COLUMNS, rows)
+    splits, baselines = load_data(plain(config.data))
+    figures.training(run / "figures", rows, config.cell, baselines)
+    figures.strings(run / "figures", splits)
+    chosen = rows[result["best_epoch"] - 1]
+    told = {
+        "cell": config.cell, "seed": config.seed, "judge": result["judge"], "best_epoch": result["best_epoch"],
+        "val_accuracy": chosen["val_accuracy"], "test_accuracy": chosen["test_accuracy"],
+        "last_test_accuracy": rows[-1]["test_accuracy"], "baselines": baselines, "data": result["data"],
+        "parameters": result["parameters"],
+    }  # fmt: skip
+    run.finish(told, ("results.csv", *FILES))
+
+
+def job(config, experiment=None):
+    """One job of train.py."""
+    if not config.force and train_run(config).result():
+        return
+    with progress.current.job(f"{config.cell} base", config.trainer.max_epochs):
+        train(config, force=config.force)
