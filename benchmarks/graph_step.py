@@ -20,7 +20,8 @@ from espalier import data
 from espalier.data.batching import Batches, shuffled
 from espalier.graphs import barabasi_albert, watts_strogatz
 from espalier.nn import GraphClassifier
-from espalier.studies.config import Data
+from espalier.runs.identity import plain
+from espalier.studies.config import Reber
 
 BOUNDS = {
     "summed": {"rnn_tanh": 8.0, "rnn_relu": 8.0, "gru": 5.0, "lstm": 15.0},
@@ -50,8 +51,8 @@ def main():
     parser.add_argument("--batch", type=int, default=128)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    strings = data.load(Data(train_size=2000, test_size=400)).train
-    order = shuffled(strings.lengths, strings.labels, arguments.batch, torch.Generator().manual_seed(0))
+    strings = data.load(plain(Reber(train_size=2000, test_size=400))).train
+    order = shuffled(strings.lengths, strings.targets, arguments.batch, torch.Generator().manual_seed(0))
     tokens, lengths, labels = next(iter(Batches(strings, order)))
     sizes = [25 + round(25 * k / (arguments.graphs - 1)) for k in range(arguments.graphs)]
     graphs = [barabasi_albert(n, 0.1, seed) if seed % 2 else watts_strogatz(n, 0.2, 1, seed) for seed, n in enumerate(sizes)]

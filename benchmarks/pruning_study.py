@@ -21,10 +21,10 @@ from espalier.data.batching import Batches, shuffled
 from espalier.learning.bench import load_data
 from espalier.runs.identity import plain
 from espalier.studies import prune
-from espalier.studies.config import Data, Mode, PruneConfig, Retrain
+from espalier.studies.config import Mode, PruneConfig, Reber, Retrain
 
 LEVELS, EPOCHS = [50, 90], 2
-DATA = Data(train_size=5000, test_size=2000, validation_fraction=0.2)
+DATA = Reber(train_size=5000, test_size=2000, validation_fraction=0.2)
 
 
 def loop_study(cell, base, splits):
@@ -35,7 +35,7 @@ def loop_study(cell, base, splits):
         judge(model, splits)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         for epoch in range(EPOCHS):
-            order = shuffled(splits.train.lengths, splits.train.labels, 32, torch.Generator().manual_seed(epoch))
+            order = shuffled(splits.train.lengths, splits.train.targets, 32, torch.Generator().manual_seed(epoch))
             for tokens, _, labels in Batches(splits.train, order):
                 loss = F.cross_entropy(model(tokens), labels)
                 optimizer.zero_grad()
@@ -56,7 +56,7 @@ def cut(model, percent):
 def judge(model, splits):
     with torch.no_grad():
         for strings in (splits.validation, splits.test):
-            order = shuffled(strings.lengths, strings.labels, 32, torch.Generator().manual_seed(0))
+            order = shuffled(strings.lengths, strings.targets, 32, torch.Generator().manual_seed(0))
             for tokens, _, _ in Batches(strings, order):
                 model(tokens)
 
@@ -65,7 +65,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cells", nargs="*", default=list(BOUNDS))
     torch.set_num_threads(1)
-    splits, _ = load_data(plain(DATA))
+    splits = load_data(plain(DATA))
     below = False
     print("cell      loop, s  ours, s  ratio  at least")
     for cell in parser.parse_args().cells:

@@ -21,7 +21,7 @@ from espalier.data.batching import Batches, shuffled
 from espalier.learning.bench import Bench
 from espalier.learning.classifier import Classifier
 from espalier.studies import train as story
-from espalier.studies.config import Data, Shares, TrainConfig, Trainer
+from espalier.studies.config import Reber, Shares, TrainConfig, Trainer
 from espalier.studies.plan import base_training
 
 BOUNDS = {"rnn_tanh": 2.8, "rnn_relu": 2.8, "gru": 2.0, "lstm": 4.5}
@@ -33,7 +33,7 @@ def loop_seconds(cell, bench, steps, seed):
     model = LoopClassifier(cell)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     strings = bench.splits.train
-    batches = Batches(strings, shuffled(strings.lengths, strings.labels, 32, torch.Generator().manual_seed(seed))[:steps])
+    batches = Batches(strings, shuffled(strings.lengths, strings.targets, 32, torch.Generator().manual_seed(seed))[:steps])
     taken = []
     for tokens, _, labels in batches:
         started = time.perf_counter()
@@ -84,7 +84,7 @@ def noted(train_dataloader):
 
 
 def data():
-    return Data(train_size=18750, test_size=6250, shares=Shares())
+    return Reber(train_size=18750, test_size=6250, shares=Shares())
 
 
 def main():

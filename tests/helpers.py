@@ -1,6 +1,6 @@
 """Small configurations, and how to compare results."""
 
-from espalier.studies.config import Data, Model, PruneConfig, Retrain, Trainer
+from espalier.studies.config import Model, PruneConfig, Reber, Retrain, Trainer
 
 #: Overrides that make any job of ours a matter of a second.
 TINY = [
@@ -17,7 +17,7 @@ TINY_SEARCH = [
 
 def tiny_config(outputs, kind=PruneConfig, **changes):
     settings = dict(
-        data=Data(train_size=160, test_size=80, validation_fraction=0.25, batch_size=16),
+        data=Reber(train_size=160, test_size=80, validation_fraction=0.25, batch_size=16),
         model=Model(hidden=[6, 5]),
         trainer=Trainer(max_epochs=2),
         outputs=str(outputs),

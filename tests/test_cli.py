@@ -48,7 +48,9 @@ FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
         (["data.shares.near=0.9"], "sum to 1"),
         (["base=none.pt"], "base=none.pt"),
         (["+foo=1"], "nothing reads foo"),
-        (["data.train=x.csv", "data.test=x.csv"], "data=reber_csv"),
+        (["data.train=x.csv", "data.test=x.csv"], "data.train"),
+        (["data=reber_csv", "data.min_length=9"], "data.min_length"),
+        (["data.name=magic"], "data.name must be one of reber, reber_csv, strings_csv, sequences, got 'magic'"),
         (["device=cuda:99"], "use device=cpu"),
         (["device=tpu"], "device must be"),
         (["threads=0"], "threads must be positive"),
@@ -222,7 +224,7 @@ def test_members_of_a_group_have_the_same_keys(option):
     import yaml
 
     for group in GROUPS:
-        if group not in ("engine", "experiment", "door", "model", "schedule"):  # which differ by door or member
+        if group not in ("engine", "experiment", "door", "model", "schedule", "data"):  # which differ by door or member
             keys = [
                 set(yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8")))
                 for name in options(group)
@@ -274,8 +276,9 @@ def test_quick_is_for_every_door():
 
 
 @pytest.mark.parametrize("experiment", ["quick", "thesis_pruning"])
-def test_experiments_fit_every_data_set(experiment):
-    assert composed("prune", f"experiment={experiment}", "data=reber_csv").data.name == "reber_csv"
+@pytest.mark.parametrize("kind", options("data"))
+def test_experiments_fit_every_data_set(experiment, kind):
+    assert composed("prune", f"experiment={experiment}", f"data={kind}").data.name == kind
 
 
 def test_doors_are_short():

@@ -32,6 +32,13 @@ SCHEDULES = {
     "rewind": "espalier.schedules.rewind:rewind",
     "bisect": "espalier.schedules.bisect:bisect",
 }
+#: Kinds of data: functions from their settings to `espalier.data.Data`.
+DATA = {
+    "reber": "espalier.data.reber:load",
+    "reber_csv": "espalier.data.reber_csv:load",
+    "strings_csv": "espalier.data.strings_csv:load",
+    "sequences": "espalier.data.sequences:load",
+}
 OPTIMIZERS = {
     "adam": "torch.optim:Adam",
     "adamw": "torch.optim:AdamW",

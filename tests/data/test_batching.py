@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from espalier.data.baselines import baselines, constant, length, ngram
+from espalier.data.baselines import REBER, constant, length, ngram, scores
 from espalier.data.batching import BATCHING, Batches, by_length, stratified
 from espalier.data.strings import encode
 
@@ -63,4 +63,4 @@ def test_baselines_by_hand():
     assert ngram(2)(train, test) == 1.0
     # Trigrams: AAB. AB has none, ABB and BAA are unknown, AAA is unknown.
     assert ngram(3)(train, test) == 0.75
-    assert list(baselines(train, test)) == ["constant", "length", "bigram", "trigram"]
+    assert list(scores(REBER, train, test)) == ["constant", "length", "bigram", "trigram"]

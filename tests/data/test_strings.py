@@ -2,9 +2,14 @@ import pytest
 import torch
 
 from espalier import data
-from espalier.data.strings import encode, read_csv, refuse_conflicts
+from espalier.data.strings import encode, read_csv, refuse_conflicts, texts
 from espalier.errors import InputError
-from espalier.studies.config import Data
+from espalier.runs.identity import plain
+from espalier.studies.config import Reber, ReberCsv
+
+
+def load(config):
+    return data.load(plain(config))
 
 
 @pytest.fixture
@@ -19,9 +24,9 @@ def write(tmp_path):
 
 def test_encode_pads_with_zeros():
     strings = encode(["AB", "ABC"], [0, 1])
-    assert strings.tokens.tolist() == [[65, 66, 0], [65, 66, 67]]
-    assert strings.lengths.tolist() == [2, 3] and strings.labels.tolist() == [0, 1]
-    assert strings.tokens.dtype == torch.uint8 and strings.texts() == ["AB", "ABC"]
+    assert strings.sequences.tolist() == [[65, 66, 0], [65, 66, 67]]
+    assert strings.lengths.tolist() == [2, 3] and strings.targets.tolist() == [0, 1]
+    assert strings.sequences.dtype == torch.uint8 and texts(strings) == ["AB", "ABC"]
 
 
 def test_reads_text_as_text_and_ignores_other_columns(write):
@@ -70,33 +75,33 @@ def test_repeats_leave_train_and_are_counted(write):
     train = [(f"A{k}", k % 2) for k in range(40)]
     train_path = write(csv_of([*train, *train[:3], ("T1", 1)]), "train.csv")
     test_path = write(csv_of([("T1", 1), ("T2", 0)]), "test.csv")
-    config = Data(name="reber_csv", train=train_path, test=test_path, validation_fraction=0.25)
-    splits = data.load(config)
+    config = ReberCsv(train=train_path, test=test_path, validation_fraction=0.25)
+    splits = load(config)
     assert splits.facts["duplicates"] == 3 and splits.facts["also_in_test"] == 1
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (30, 10, 2)
     config.deduplicate = False
     config.validation_fraction = 0.0
-    splits = data.load(config)
+    splits = load(config)
     assert (len(splits.train), len(splits.validation)) == (44, 0)
 
 
 def test_generated_splits_are_disjoint_and_balanced():
-    splits = data.load(Data(train_size=1500, test_size=500))
-    parts = [set(part.texts()) for part in (splits.train, splits.validation, splits.test)]
+    splits = load(Reber(train_size=1500, test_size=500))
+    parts = [set(texts(part)) for part in (splits.train, splits.validation, splits.test)]
     assert [len(part) for part in parts] == [1350, 150, 500]
     assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
     for part in (splits.train, splits.validation, splits.test):
-        assert int(part.labels.sum()) * 2 == len(part)
+        assert int(part.targets.sum()) * 2 == len(part)
 
 
 def test_sizes_cap_the_files(write):
     path = write(csv_of([(f"A{k}", k % 2) for k in range(100)]), "train.csv")
     other = write(csv_of([(f"B{k}", k % 2) for k in range(100)]), "test.csv")
-    splits = data.load(Data(name="reber_csv", train=path, test=other, train_size=50, test_size=1000, validation_fraction=0.2))
+    splits = load(ReberCsv(train=path, test=other, train_size=50, test_size=1000, validation_fraction=0.2))
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (40, 10, 100)
 
 
 def test_one_label_alone_is_refused(write):
     path = write(csv_of([("A", 1), ("B", 1)]))
     with pytest.raises(InputError, match="both labels"):
-        data.load(Data(name="reber_csv", train=path, test=write(csv_of([("C", 1), ("D", 0)]), "test.csv")))
+        load(ReberCsv(train=path, test=write(csv_of([("C", 1), ("D", 0)]), "test.csv")))

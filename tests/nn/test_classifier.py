@@ -85,4 +85,4 @@ def test_evaluation_batches_give_every_string_its_own_logits():
     strings = encode(["ABC", "A", "ABCDE", "AB"], [0, 1, 0, 1])
     order = torch.cat(by_length(strings.lengths, 3))
     got = torch.cat([model(tokens, lengths) for tokens, lengths, _ in Batches(strings, by_length(strings.lengths, 3))])
-    torch.testing.assert_close(got, model(strings.tokens, strings.lengths)[order], rtol=0, atol=1e-6)
+    torch.testing.assert_close(got, model(strings.sequences, strings.lengths)[order], rtol=0, atol=1e-6)

@@ -8,14 +8,14 @@ import torch
 from helpers import tiny_config, without_seconds
 from loop import LoopClassifier
 
-from espalier import SequenceClassifier
+from espalier import SequenceClassifier, data
 from espalier.analysis import tables
-from espalier.data import load
 from espalier.data.batching import Batches, shuffled
 from espalier.errors import InputError
 from espalier.learning.training import place
 from espalier.nn import CELLS
 from espalier.runs import progress
+from espalier.runs.identity import plain
 from espalier.runs.seeds import generator
 from espalier.studies import prune, train
 from espalier.studies.config import Logger, Model, Readout, Retrain, Rule, Target, TrainConfig, Weights
@@ -50,11 +50,11 @@ def test_training_writes_what_it_promises(train_config, tmp_path):
     last = torch.load(run / "last.pt", weights_only=True)
     assert last["epoch"] == 2 and best["epoch"] == run.result()["best_epoch"]
     SequenceClassifier(best["cell"], **best["sizes"]).load_state_dict(best["state_dict"])
-    for figure in ("training", "strings"):
+    for figure in ("training", "examples"):
         assert (run / "figures" / f"{figure}.png").stat().st_size > 10_000
         assert "<svg" in (run / "figures" / f"{figure}.svg").read_text(encoding="utf-8")
     result = run.result()
-    assert result["data"]["train_valid"]["strings"] == 60 and result["judge"] == "validation"
+    assert result["data"]["train_valid"]["count"] == 60 and result["judge"] == "validation"
     assert list(result["baselines"]) == ["constant", "length", "bigram", "trigram"]
     assert not list((tmp_path / "outputs").rglob("training.ckpt")) and "epoch 2" in (run / "train.log").read_text(
         encoding="utf-8"
@@ -221,13 +221,13 @@ def test_published_checkpoint_gives_the_predictions_of_a_loop(tmp_path, thesis, 
         run = finished(settings)
         rows = tables.read(run / "results.csv")
         assert rows["val_accuracy"].isna().all()
-        test = load(settings.data).test
+        test = data.load(plain(settings.data)).test
         chosen = [kind for kind in ("i2h", "h2h") if target.name in (kind, "both")]
         for percent in (0, 30, 60, 100):
             mask_loop(loop, chosen, percent)
             moment = ("base",) if percent == 0 else ("prune", percent, 0)
             order = generator(0, "evaluation", "test", *moment)
-            batches = Batches(test, shuffled(test.lengths, test.labels, 16, order))
+            batches = Batches(test, shuffled(test.lengths, test.targets, 16, order))
             right = sum(int((loop(tokens).argmax(1) == labels).sum()) for tokens, _, labels in batches)
             row = rows[rows["percent"] == percent]
             assert row["test_accuracy"].item() == right / len(test)

@@ -80,26 +80,35 @@ def baseline_lines(axis, baselines, on_test=False):
 
 
 @matplotlib.rc_context(STYLE)
-def strings(folder, splits):
-    """The study's figures 4.2 to 4.5: labels per split, and lengths by label of everything, train (with validation), test."""
-    train = [split for split in (splits.train, splits.validation) if len(split)]
+def examples(folder, data):
+    """Examples by label per split, and lengths by label of everything, train (with validation), test: the study's figures 4.2
+    to 4.5, of any labelled sequences.
+    """
+    train = [split for split in (data.train, data.validation) if len(split)]
+    names = data.labels[::-1]  # of the study's, valid comes first
+    colours = ["#1b6ca8", "#c8553d"] if len(names) == 2 else [plt.get_cmap("tab20")(k % 20) for k in range(len(names))]
     figure, (labels, *lengths) = grid(4)
-    for offset, (label, name, colour) in enumerate(((1, "valid", "#1b6ca8"), (0, "invalid", "#c8553d"))):
-        counts = [sum(int((split.labels == label).sum()) for split in part) for part in (train, [splits.test])]
-        bars = labels.bar(np.arange(2) + 0.4 * offset - 0.2, counts, 0.38, label=name, color=colour)
-        labels.bar_label(bars, fontsize=7)
+    width = 0.8 / len(names)
+    for k, (name, colour) in enumerate(zip(names, colours)):
+        label = data.labels.index(name)
+        counts = [sum(int((split.targets == label).sum()) for split in part) for part in (train, [data.test])]
+        bars = labels.bar(np.arange(2) + width * (k - (len(names) - 1) / 2), counts, 0.95 * width, label=name, color=colour)
+        if len(names) <= 4:
+            labels.bar_label(bars, fontsize=7)
     labels.set_xticks([0, 1], ["train and validation", "test"])
-    labels.set_title("Strings by label")
-    labels.legend(loc="upper right", fontsize=7)
-    parts = (("All strings", [*train, splits.test]), ("Train and validation", train), ("Test", [splits.test]))
+    labels.set_title("Examples by label")
+    if len(names) <= 12:
+        labels.legend(loc="upper right", fontsize=7)
+    parts = (("All", [*train, data.test]), ("Train and validation", train), ("Test", [data.test]))
     for axis, (title, part) in zip(lengths, parts):
-        by_label = [np.concatenate([split.lengths[split.labels == label].numpy() for split in part]) for label in (1, 0)]
+        places = [data.labels.index(name) for name in names]
+        by_label = [np.concatenate([split.lengths[split.targets == label].numpy() for split in part]) for label in places]
         top = int(max(values.max(initial=1) for values in by_label))
         bins = np.arange(min(int(values.min(initial=top)) for values in by_label), top + 2) - 0.5
-        axis.hist(by_label, bins, stacked=True, color=["#1b6ca8", "#c8553d"], label=["valid", "invalid"])
-        axis.set_title(f"{title}: {sum(map(len, by_label))} strings by length")
+        axis.hist(by_label, bins if len(bins) < 200 else 100, stacked=True, color=colours, label=names)
+        axis.set_title(f"{title}: {sum(map(len, by_label))} examples by length")
         axis.set_xlabel("length")
-    save(figure, folder, "strings")
+    save(figure, folder, "examples")
 
 
 @matplotlib.rc_context(STYLE)

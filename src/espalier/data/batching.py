@@ -43,29 +43,26 @@ def by_length(lengths, batch_size):
     return list(torch.split(torch.argsort(lengths, stable=True), batch_size))
 
 
-def take(strings, index, longest):
-    """The batch `(tokens, lengths, labels)` at `index`, its tokens cut after the `longest` string: uint8 `(n, longest)`."""
-    return strings.tokens[index, :longest], strings.lengths[index], strings.labels[index]
-
-
 class Batches:
-    """An iterable over the batches of one epoch of `strings`, by index lists made beforehand.
+    """An iterable over the batches of one epoch of a `Split`, by index lists made beforehand: `(*inputs, targets)`, the
+    sequences cut after the longest of the batch.
 
-    No Python per string and no worker process: a batch is one indexing of tensors that stay on their device.
+    No Python per example and no worker process: a batch is one indexing of tensors that stay on their device.
     """
 
-    def __init__(self, strings, indices):
-        self.strings = strings
-        lengths = strings.lengths.cpu()
+    def __init__(self, split, indices):
+        self.split = split
+        lengths = split.lengths.cpu()
         self.longest = [int(lengths[index].max()) for index in indices]
-        self.indices = [index.to(strings.labels.device) for index in indices]
+        self.indices = [index.to(split.targets.device) for index in indices]
 
     def __len__(self):
         return len(self.indices)
 
     def __iter__(self):
+        sequences, *others = self.split.inputs
         for index, longest in zip(self.indices, self.longest):
-            yield take(self.strings, index, longest)
+            yield sequences[index, :longest], *(tensor[index] for tensor in others), self.split.targets[index]
 
 
 BATCHING = {"stratified": stratified, "random": shuffled}

@@ -4,8 +4,13 @@ Strings are rows of a `uint8` array of ASCII codes `(N, T)`, zero after the end,
 """
 
 import numpy as np
+import torch
 
+from espalier.data import baselines
+from espalier.data.split import Data, Split
+from espalier.data.strings import CODES, split_train
 from espalier.errors import InputError
+from espalier.runs.seeds import stream
 
 #: state -> ((letter, next state), (letter, next state)); state 7 is the end.
 GRAMMAR = (
@@ -20,6 +25,7 @@ GRAMMAR = (
 END, DEAD = 7, 8
 CHOICES = (1, 2, 3, 4, 5)  # the states with two different ways out
 KINDS = ("near", "altered", "foreign")
+LABELS = ("invalid", "valid")
 LONGEST = 96  # a walk this long has a probability below 2**-40
 FIRST_WALKS, MORE_WALKS = 2_000_000, 100_000
 
@@ -237,3 +243,21 @@ def _draw(name, pool, altered_pool, length, count, rng):
         rows = np.concatenate([rows, fresh[~np.isin(_keys(fresh), taken)]])
         rows = rows[np.sort(np.unique(_keys(rows), return_index=True)[1])]
     return rows[:count]
+
+
+def load(settings):
+    """`Data` of generated strings.  settings: train_size, test_size, validation_fraction, min_length, shares, seed."""
+    train_size, test_size = settings["train_size"], settings["test_size"]
+    if not train_size or not test_size:
+        raise InputError("data=reber needs data.train_size and data.test_size")
+    valid = (train_size + test_size) // 2
+    shares = tuple(settings["shares"][name] for name in KINDS)
+    seed = stream(settings["seed"], "reber")
+    codes, lengths, labels, kinds = generate(valid, train_size + test_size - valid, seed, shares, settings["min_length"])
+    strings = Split((torch.from_numpy(codes), torch.from_numpy(lengths)), torch.from_numpy(labels))
+    rng = np.random.default_rng(stream(settings["seed"], "split"))
+    train, test = split_train(strings, test_size / len(strings), rng)
+    train, validation = split_train(train, settings["validation_fraction"], rng)
+    facts = {"source": "generated", **{f"invalid_{kind}": int((kinds == kind).sum()) for kind in KINDS}}
+    found = baselines.scores(baselines.REBER, train, test)
+    return Data(train, validation, test, {"codes": CODES, "classes": 2}, LABELS, found, facts)

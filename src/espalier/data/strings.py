@@ -1,61 +1,29 @@
-"""Labelled strings as tensors, and the three disjoint splits made of them."""
+"""Labelled strings: read, encoded, split."""
 
 import csv
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from espalier.data.split import Split
 from espalier.errors import InputError
 
 CODES = 128  # ASCII
 
 
-@dataclass
-class Strings:
-    """N labelled strings.
-
-    tokens: `(N, T)` uint8, ASCII codes, 0 after the end.  lengths, labels: `(N,)` int64.
-    """
-
-    tokens: torch.Tensor
-    lengths: torch.Tensor
-    labels: torch.Tensor
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        return Strings(self.tokens[index], self.lengths[index], self.labels[index])
-
-    def to(self, device):
-        return Strings(self.tokens.to(device), self.lengths.to(device), self.labels.to(device))
-
-    def texts(self):
-        """The strings as Python strings."""
-        return [bytes(row[:length]).decode("ascii") for row, length in zip(self.tokens.numpy(), self.lengths.tolist())]
-
-
-@dataclass
-class Splits:
-    """train, validation and test; `facts` says what was read, made or left out (plain numbers, for the report)."""
-
-    train: Strings
-    validation: Strings
-    test: Strings
-    facts: dict = field(default_factory=dict)
-
-    def to(self, device):
-        return Splits(self.train.to(device), self.validation.to(device), self.test.to(device), self.facts)
+def texts(strings):
+    """The strings of a split of ASCII codes as Python strings."""
+    rows = zip(strings.sequences.numpy(), strings.lengths.tolist())
+    return [bytes(row[:length]).decode("ascii") for row, length in rows]
 
 
 def encode(texts, labels):
-    """`Strings` of ASCII texts and their integer labels."""
+    """The `Split` of ASCII texts and their integer labels: codes uint8, 0 after the end; lengths and labels int64."""
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     tokens = np.zeros((len(texts), max(lengths, default=1)), dtype=np.uint8)
     for row, text in zip(tokens, texts):
         row[: len(text)] = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
-    return Strings(torch.from_numpy(tokens), torch.from_numpy(lengths), torch.tensor(labels, dtype=torch.int64))
+    return Split((torch.from_numpy(tokens), torch.from_numpy(lengths)), torch.tensor(labels, dtype=torch.int64))
 
 
 def read_csv(path):
@@ -66,29 +34,49 @@ def read_csv(path):
     Raises: InputError naming the file and the line: missing or empty file, missing column, empty string, line break in a
     string, other label, character outside ASCII.
     """
+    rows = [(_ascii(text, path, line), _label(label, path, line)) for line, text, label in _rows(path, "string", "valid")]
+    return tuple(map(list, zip(*rows)))
+
+
+def read_labelled(path, string="string", label="label"):
+    """Texts and labels, both any text, of a CSV with these columns.
+
+    Raises: InputError naming the file and the line, as `read_csv`; also for an empty label and bytes that are no UTF-8.
+    """
+    texts, labels = [], []
+    for line, text, name in _rows(path, string, label):
+        if any(0xDC80 <= ord(character) <= 0xDCFF for character in f"{text}{name}"):
+            raise InputError(f"{path}, line {line}: bytes that are no UTF-8")
+        if not name:
+            raise InputError(f"{path}, line {line}: the label is empty")
+        texts.append(text)
+        labels.append(name)
+    return texts, labels
+
+
+def _rows(path, *wanted):
+    """(line, string, label) of every row, the string checked for what no string may be."""
     try:
         handle = open(path, newline="", encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    texts, labels = [], []
     with handle:
-        reader = csv.DictReader(handle)
+        reader, found = csv.DictReader(handle), False
         try:
             columns = reader.fieldnames
             if columns is None:
-                raise InputError(f"{path}: the file is empty; it needs the columns string,valid")
-            missing = [name for name in ("string", "valid") if name not in columns]
+                raise InputError(f"{path}: the file is empty; it needs the columns {','.join(wanted)}")
+            missing = [name for name in wanted if name not in columns]
             if missing:
                 raise InputError(f"{path}: no column {', '.join(missing)}; found {', '.join(map(ascii, columns))}")
             for row in reader:
-                texts.append(_text(row["string"], path, reader.line_num))
-                labels.append(_label(row["valid"], path, reader.line_num))
+                found = True
+                yield reader.line_num, _text(row[wanted[0]], path, reader.line_num), row[wanted[1]]
         except csv.Error as error:
             line = reader.reader.line_num  # a DictReader's own is that of the row before
             raise InputError(f"{path}, line {line}: not a CSV ({error})") from None
-    if not texts:
+    if not found:
         raise InputError(f"{path}: there is no string below the header")
-    return texts, labels
 
 
 def _text(text, path, line):
@@ -96,6 +84,10 @@ def _text(text, path, line):
         raise InputError(f"{path}, line {line}: the string is empty")
     if "\n" in text or "\r" in text:
         raise InputError(f"{path}: the string that ends in line {line} has a line break in it; is a quotation mark left open?")
+    return text
+
+
+def _ascii(text, path, line):
     for character in text:
         if not 0 < ord(character) < CODES:
             raise InputError(f"{path}, line {line}: the character {character!a} is outside ASCII")
@@ -111,8 +103,8 @@ def _label(label, path, line):
 def split_train(train, fraction, rng):
     """Take `round(fraction * N)` strings out of `train`, the classes in proportion: (rest, taken), each in random order."""
     held, kept, before, seen = [], [], 0, 0
-    for label in torch.unique(train.labels):
-        members = rng.permutation(np.flatnonzero((train.labels == label).numpy()))
+    for label in torch.unique(train.targets):
+        members = rng.permutation(np.flatnonzero((train.targets == label).numpy()))
         seen += len(members)
         cut = round(fraction * seen) - before  # cumulative, so that what is rounded off one class comes to the next
         before += cut
@@ -131,20 +123,26 @@ def at_most(strings, size, rng):
 def without_repeats(train, test):
     """Leave out of train what came before or stands in test.
 
-    train, test: (texts, labels).  Returns: texts, labels, {"duplicates": ..., "also in test": ...}.
+    train, test: (examples, labels), an example a text or an array.  Returns: examples, labels, {"duplicates": ...,
+    "also_in_test": ...}.
     """
-    texts, labels, seen, in_test = [], [], set(), set(test[0])
+    examples, labels, seen, in_test = [], [], set(), {_key(example) for example in test[0]}
     counts = {"duplicates": 0, "also_in_test": 0}
-    for text, label in zip(*train):
-        if text in in_test:
+    for example, label in zip(*train):
+        key = _key(example)
+        if key in in_test:
             counts["also_in_test"] += 1
-        elif text in seen:
+        elif key in seen:
             counts["duplicates"] += 1
         else:
-            seen.add(text)
-            texts.append(text)
+            seen.add(key)
+            examples.append(example)
             labels.append(label)
-    return texts, labels, counts
+    return examples, labels, counts
+
+
+def _key(example):
+    return example if isinstance(example, str) else example.tobytes()
 
 
 def refuse_conflicts(*sources):

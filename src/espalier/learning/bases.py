@@ -2,24 +2,24 @@
 
 from espalier import published
 from espalier.errors import InputError
+from espalier.learning.training import USUAL
+from espalier.nn import SequenceClassifier
 from espalier.runs import files, progress
 
-#: Sizes that a base may have whatever is configured, for nobody asked for them.
-USUAL = [50, 50, 50]
 
-
-def load_base(path, model, splits=None):
+def load_base(path, model, sizes=None):
     """The network in a file, on the CPU.
 
-    model: keywords that it must agree with: cell, readout, hidden, embedding.  splits: the data that it must fit, if given.
+    model: keywords that it must agree with: cell, readout, hidden, embedding.  sizes: those of the data, which it must fit, if
+    given.
 
     Raises: InputError naming the file: missing, truncated, carrying code, of another cell, sizes that do not fit.
     """
     content = files.load_tensors(path, "base")
     try:
         network = _network(content, path, model)
-        if splits is not None:
-            _check_fits(network, splits)
+        if sizes is not None:
+            _check_fits(network, sizes)
         return network
     except InputError as error:
         raise InputError(f"base {path}: {error}") from None
@@ -47,16 +47,21 @@ def _network(content, path, model):
     else:
         network = published.build(content, cell, readout)
     hidden, embedding = network.sizes["hidden"], network.sizes["embedding"]
-    if model["hidden"] not in (USUAL, hidden) or model["embedding"] not in (None, embedding):
+    if model["hidden"] not in (None, USUAL, hidden) or model["embedding"] not in (None, embedding):
         asked = f"hidden={model['hidden']}, embedding={model['embedding']}"
         raise InputError(f"has hidden={hidden}, embedding={embedding}; model asks for {asked}")
     return network
 
 
-def _check_fits(network, splits):
-    highest = max(int(split.tokens.max()) for split in (splits.train, splits.test))
-    sizes = network.sizes
-    if highest >= sizes["codes"] or sizes["classes"] != 2:
-        raise InputError(
-            f"{sizes['codes']} codes and {sizes['classes']} classes; the data needs {highest + 1} codes and 2 classes"
-        )
+def _check_fits(network, sizes):
+    own = network.sizes
+    if own["codes"] != sizes.get("codes") or own["classes"] != sizes["classes"]:
+        needed = ", ".join(f"{count} {name}" for name, count in sizes.items())
+        raise InputError(f"{own['codes']} codes and {own['classes']} classes; the data has {needed}")
+
+
+def rebuild(content):
+    """The `SequenceClassifier` of a file of ours, from its sizes."""
+    model = SequenceClassifier(content["cell"], **{**content["sizes"], "init": "uniform"})
+    model.load_state_dict(content["state_dict"])
+    return model

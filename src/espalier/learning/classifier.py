@@ -11,7 +11,7 @@ from espalier.learning.evaluation import Score
 
 
 class Classifier(pl.LightningModule):
-    """Cross-entropy on `model(tokens, lengths)`.
+    """Cross-entropy on `model(*inputs)`.
 
     epoch_batches: function from the epoch (0-based) to its training batches, an iterable with a length.
     optimizer: dict of name, lr and weight_decay.
@@ -37,8 +37,8 @@ class Classifier(pl.LightningModule):
         self._count = torch.zeros((), dtype=torch.int64)
 
     def training_step(self, batch, index):
-        tokens, lengths, labels = batch
-        logits = self.model(tokens, lengths)
+        *inputs, labels = batch
+        logits = self.model(*inputs)
         loss = F.cross_entropy(logits, labels)
         with torch.no_grad():
             self._loss.add_(loss * len(labels))

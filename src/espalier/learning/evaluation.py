@@ -1,4 +1,4 @@
-"""Loss and accuracy of a model on labelled strings."""
+"""Loss and accuracy of a model on labelled sequences."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from espalier.data.batching import Batches, by_length, shuffled
 
-#: Strings per batch of an evaluation: large enough for the matrix products, small enough for the cache.
+#: Sequences per batch of an evaluation: large enough for the matrix products, small enough for the cache.
 BATCH = 256
 
 
@@ -22,21 +22,21 @@ class Score:
         return {f"{split}_loss": self.loss, f"{split}_accuracy": self.accuracy}
 
 
-def batches(strings, batch_size=None, generator=None):
-    """The batches to evaluate `strings` on: sorted by length, or, with a generator, shuffled as the study did."""
+def batches(split, batch_size=None, generator=None):
+    """The batches to evaluate a `Split` on: sorted by length, or, with a generator, shuffled as the study did."""
     if generator is None:
-        return Batches(strings, by_length(strings.lengths.cpu(), BATCH))
-    return Batches(strings, shuffled(strings.lengths, strings.labels, batch_size, generator))
+        return Batches(split, by_length(split.lengths.cpu(), BATCH))
+    return Batches(split, shuffled(split.lengths, split.targets, batch_size, generator))
 
 
 def evaluate(model, batches):
-    """`Score` of `model(tokens, lengths)` over batches of `(tokens, lengths, labels)`; the model's mode is kept."""
+    """`Score` of `model(*inputs)` over batches of `(*inputs, labels)`; the model's mode is kept."""
     training = model.training
     model.eval()
     loss, right, count = 0.0, 0, 0
     with torch.inference_mode():
-        for tokens, lengths, labels in batches:
-            logits = model(tokens, lengths)
+        for *inputs, labels in batches:
+            logits = model(*inputs)
             loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
             right = right + (logits.argmax(1) == labels).sum()
             count += len(labels)

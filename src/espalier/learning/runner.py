@@ -137,7 +137,7 @@ class Runner:
         """The network of a training with the weights of a start, on the bench's device."""
         file = self.weights_file(start)
         if start.file is not None:
-            return load_base(file, bench.training.model, bench.host).to(bench.device)
+            return load_base(file, bench.training.model, bench.host.sizes).to(bench.device)
         model = bench.network()
         model.load_state_dict(files.load_tensors(file, "base")["state_dict"])
         return model
@@ -266,7 +266,7 @@ class _Attempt:
         files.save_tensors(run / "last.pt", {**about, "epoch": rows[-1]["epoch"], "state_dict": weights_of(model)})
         regain = self.pruning and self.pruning.regain
         result = {
-            "rows": rows, "judge": bench.judge, "best_epoch": self.best.epoch, "baselines": bench.baselines,
+            "rows": rows, "judge": bench.judge, "best_epoch": self.best.epoch, "baselines": bench.host.baselines,
             "data": bench.facts,
             "parameters": sum(parameter.numel() for parameter in model.parameters()), "active": getattr(model, "active", None),
             "kept": self.masks and self.masks.kept, "total": self.masks and self.masks.total,

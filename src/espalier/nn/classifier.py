@@ -33,10 +33,11 @@ def at_last_token(states, lengths):
 
 
 class SequenceClassifier(nn.Module):
-    """Classifies token sequences by the last state of a recurrent network.
+    """Classifies sequences, of tokens or of values, by the last state of a recurrent network.
 
     cell: `rnn_tanh`, `rnn_relu`, `gru` or `lstm`.  hidden: units per recurrent layer.
     codes: number of token codes.  embedding: width of the embedding, by default that of the first recurrent layer.
+    features: number of values per step; the sequences then are values and there is no embedding. None: they are tokens.
     readout: `last_token` reads the state at the last real token, which padding cannot touch; `last_step` reads the last
     time step of the padded batch, as the study did, so that the result depends on the batch.
     init: `uniform` is torch's and the study's U(-1/sqrt(H), 1/sqrt(H)); `orthogonal` differs from it in one thing: `h2h` of
@@ -44,24 +45,39 @@ class SequenceClassifier(nn.Module):
     """
 
     def __init__(
-        self, cell, hidden=(50, 50, 50), codes=128, classes=2, embedding=None, readout="last_token", init="orthogonal"
+        self,
+        cell,
+        hidden=(50, 50, 50),
+        codes=128,
+        classes=2,
+        embedding=None,
+        readout="last_token",
+        init="orthogonal",
+        features=None,
     ):
         super().__init__()
         for name, value, known in (("readout", readout, READOUTS), ("init", init, INITS)):
             if value not in known:
                 raise InputError(f"model.{name} must be one of {', '.join(known)}, got {value!r}")
-        self.cell, self.readout = cell, readout
-        width = embedding or hidden[0]
-        self.embedding = nn.Embedding(codes, width)
+        if features is not None and embedding is not None:
+            raise InputError("model.embedding is of tokens; these sequences are of values")
+        self.cell, self.readout, self.features = cell, readout, features
+        width = features or embedding or hidden[0]
+        if features is None:
+            self.embedding = nn.Embedding(codes, width)
         self.recurrent = Stack(cell, (width, *hidden))
         self.head = nn.Linear(hidden[-1], classes)
         if init == "orthogonal" and gates(cell) == 1:
             for recurrent in self.recurrent.layers:
                 nn.init.orthogonal_(recurrent.weight_hh_l0)
 
-    def forward(self, tokens, lengths):
-        """tokens: `(N, T)` integers, padded on the right; lengths: `(N,)`.  Returns logits `(N, classes)`."""
-        states = self.recurrent(self.embedding(tokens.t().int()))
+    def forward(self, sequences, lengths):
+        """sequences: `(N, T)` integers or `(N, T, features)` values, padded on the right; lengths: `(N,)`.
+
+        Returns logits `(N, classes)`.
+        """
+        steps = sequences.transpose(0, 1)
+        states = self.recurrent(steps if self.features else self.embedding(steps.int()))
         if self.readout == "last_step":
             return self.head(states[-1])
         return self.head(at_last_token(states, lengths))
@@ -72,10 +88,12 @@ class SequenceClassifier(nn.Module):
         names = [f"recurrent.layers.{l}" for l in range(len(self.recurrent.layers))]
         return {name: [reader] for name, reader in zip(names, [*names[1:], "head"])}
 
-    @staticmethod
-    def example(batch, time):
-        """Inputs for an export: tokens `(batch, time)` and their lengths, from 1 to `time`."""
-        return torch.randint(1, 100, (batch, time)), 1 + torch.arange(batch) % time
+    def example(self, batch, time):
+        """Inputs for an export: sequences of `time` steps and their lengths, from 1 to `time`."""
+        lengths = 1 + torch.arange(batch) % time
+        if self.features:
+            return torch.randn(batch, time, self.features), lengths
+        return torch.randint(1, min(100, self.embedding.num_embeddings), (batch, time)), lengths
 
     @property
     def rebuild(self):
@@ -86,10 +104,9 @@ class SequenceClassifier(nn.Module):
     @property
     def sizes(self):
         """The arguments that rebuild this network: plain numbers and words."""
-        return {
-            "hidden": [recurrent.hidden_size for recurrent in self.recurrent.layers],
-            "codes": self.embedding.num_embeddings,
-            "classes": self.head.out_features,
-            "embedding": self.embedding.embedding_dim,
-            "readout": self.readout,
-        }
+        told = {"hidden": [recurrent.hidden_size for recurrent in self.recurrent.layers], "classes": self.head.out_features}
+        if self.features:
+            told["features"] = self.features
+        else:
+            told |= {"codes": self.embedding.num_embeddings, "embedding": self.embedding.embedding_dim}
+        return told | {"readout": self.readout}

@@ -136,7 +136,7 @@ class _Assembled(torch.autograd.Function):
 
 
 class GraphClassifier(nn.Module):
-    """Classifies token sequences with a recurrent network wired like a graph.
+    """Classifies sequences, of tokens or of values, with a recurrent network wired like a graph.
 
     graph: a networkx graph; undirected edges lead from the node that comes first (see `espalier.graphs.layered`). Layer l has
     a unit per vertex of its layer; i2h weights exist where the graph has an edge, layer 0 is fed by the embedding, densely.
@@ -149,7 +149,7 @@ class GraphClassifier(nn.Module):
     width: of the embedding, by default the number of source vertices, as the study had it.
     gate_mask: a unit's edges hold in each of its gates (`tiled`), or row by row over the stacked gates (`interleaved`, a
     mistake of the study, which gives most gate rows the edges of another unit).
-    codes, classes, readout, init: as for `SequenceClassifier`; `init: orthogonal` needs dense h2h.
+    codes, classes, readout, init, features: as for `SequenceClassifier`; `init: orthogonal` needs dense h2h.
 
     Raises: InputError for a graph that no network can be wired like, or an unknown word.
     """
@@ -167,6 +167,7 @@ class GraphClassifier(nn.Module):
         classes=2,
         readout="last_token",
         init="orthogonal",
+        features=None,
     ):
         super().__init__()
         told = (
@@ -177,9 +178,12 @@ class GraphClassifier(nn.Module):
             if value not in known:
                 raise InputError(f"model.{name} must be one of {', '.join(known)}, got {value!r}")
         self.cell, self.readout = cell, readout
+        if features is not None and width is not None:
+            raise InputError("model.embedding is of tokens; these sequences are of values")
         structure = layered(graph)
-        width = width or structure.sizes[0]
-        self.embedding = nn.Embedding(codes, width)
+        self.features, width = features, features or width or structure.sizes[0]
+        if features is None:
+            self.embedding = nn.Embedding(codes, width)
         self.recurrent = GraphStack(cell, structure, width, skip, h2h, gate_mask)
         last = list(range(structure.sizes[-1]))
         #: per layer, the places of the units that the head reads
@@ -189,9 +193,13 @@ class GraphClassifier(nn.Module):
             for module in [*self.recurrent.layers, *self.recurrent.skips]:
                 nn.init.orthogonal_(module.weight_hh_l0)
 
-    def forward(self, tokens, lengths):
-        """tokens: `(N, T)` integers, padded on the right; lengths: `(N,)`.  Returns logits `(N, classes)`."""
-        states = self.recurrent(self.embedding(tokens.t().int()))
+    def forward(self, sequences, lengths):
+        """sequences: `(N, T)` integers or `(N, T, features)` values, padded on the right; lengths: `(N,)`.
+
+        Returns logits `(N, classes)`.
+        """
+        steps = sequences.transpose(0, 1)
+        states = self.recurrent(steps if self.features else self.embedding(steps.int()))
         read = [
             (found[-1] if self.readout == "last_step" else at_last_token(found, lengths))[:, places]
             for found, places in zip(states, self.read)

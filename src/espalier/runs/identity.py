@@ -20,8 +20,6 @@ IDLE = (
     (("safe", "tolerance"), 0.01, lambda values: True),  # only sentences use it
     (("block",), [4, 4], lambda values: values.get("structure") != "block"),
     (("cut", "block"), [4, 4], lambda values: values["cut"]["structure"] != "block"),
-    (("data", "min_length"), 11, lambda values: values["data"]["name"] != "reber"),
-    (("data", "shares"), {"near": 0.4, "altered": 0.3, "foreign": 0.3}, lambda values: values["data"]["name"] != "reber"),
 )
 #: Keys that name input files, or a folder of them: they enter by their content.
 FILES = (("data", "train"), ("data", "test"), ("base",), ("start", "file"), ("graph", "folder"))

@@ -79,7 +79,7 @@ def shipped(config):
     told, result = files.read_json(run / "export" / "done.json"), run.result()
     if not result or not isinstance(told, dict) or not (run / "costs.csv").exists():
         return False
-    for percent in result["percents"]:
+    for percent in result.get("percents", config.percent):
         own = told.get(str(percent), {})
         if own.get("level") != files.digest(run / "levels" / f"{percent}.pt"):
             return False

@@ -62,7 +62,7 @@ class _Study:
         if config.force:
             shutil.rmtree(run / "levels", ignore_errors=True)
         if config.base is not None:
-            load_base(config.base, base_training(config).model, load_data(plain(config.data))[0])
+            load_base(config.base, base_training(config).model, load_data(plain(config.data)).sizes)
         run.start()
         schedule = names.load(names.SCHEDULES[config.schedule["name"]])
 

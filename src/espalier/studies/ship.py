@@ -4,10 +4,9 @@ import logging
 
 import torch
 
-from espalier import published
 from espalier.analysis import worth as figures
 from espalier.errors import InputError
-from espalier.learning.bases import load_base
+from espalier.learning.bases import load_base, rebuild
 from espalier.pruning import shrink
 from espalier.pruning.costs import worth
 from espalier.pruning.export import export
@@ -26,14 +25,15 @@ COSTS = (
 def run(config):
     """Shrink, export and weigh every level."""
     its, told, rows = prune_run(config), {}, []
-    dense = load_base(runner_of(config).weights_file(base_start(config)), base_training(config).model)
-    percents = its.result()["percents"]
+    file = runner_of(config).weights_file(base_start(config))
+    dense = load_base(file, base_training(config).model) if config.base else rebuild(files.load_tensors(file, "base"))
+    percents = its.result().get("percents", config.percent)
     key = {"cell": config.cell, "target": label(config), "score": config.score, "scope": config.scope.name, "seed": config.seed}
     with its.logging("prune"), progress.current.job(f"{config.cell} {label(config)}, export", len(percents)):
         torch.set_num_threads(config.threads)
         for percent in percents:
             path = its / "levels" / f"{percent}.pt"
-            masked = published.build(files.load_tensors(path, "level")["state_dict"], config.cell, config.model.readout.name)
+            masked = rebuild(files.load_tensors(path, "level"))
             own = told[str(percent)] = {"level": files.digest(path)}
             try:
                 small = shrink(masked, say=lambda line, percent=percent: log.info("%s %%: %s", percent, line))

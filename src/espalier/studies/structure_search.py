@@ -335,16 +335,16 @@ def network(config, named):
     with seeded(config.seed, "init", named.name):
         return GraphClassifier(
             named.graph, config.cell, own.skip.name, own.h2h.name, own.sinks.name, own.embedding, own.gate_mask.name,
-            readout=own.readout.name, init=own.init.name,
+            readout=own.readout.name, init=own.init.name, **load_data(plain(config.data)).sizes,
         )  # fmt: skip
 
 
 def dense_units(config, layers, parameters):
     """Units per layer of the largest dense network of so many layers that has no more parameters; 0 if there is none."""
-    units = 0
+    units, own = 0, {"embedding": config.model.embedding, "init": "uniform", **load_data(plain(config.data)).sizes}
     while True:
         with torch.device("meta"):
-            model = SequenceClassifier(config.cell, [units + 1] * layers, embedding=config.model.embedding, init="uniform")
+            model = SequenceClassifier(config.cell, [units + 1] * layers, **own)
         if sum(parameter.numel() for parameter in model.parameters()) > parameters:
             return units
         units += 1

@@ -40,14 +40,14 @@ def _tell(config, run, trained):
     for name in FILES:
         shutil.copyfile(trained.run / name, run / name)
     files.write_rows(run / "results.csv", COLUMNS, rows)
-    splits, baselines = load_data(plain(config.data))
-    figures.training(run / "figures", rows, config.cell, baselines)
-    figures.strings(run / "figures", splits)
+    data = load_data(plain(config.data))
+    figures.training(run / "figures", rows, config.cell, data.baselines)
+    figures.examples(run / "figures", data)
     chosen = rows[result["best_epoch"] - 1]
     told = {
         "cell": config.cell, "seed": config.seed, "judge": result["judge"], "best_epoch": result["best_epoch"],
         "val_accuracy": chosen["val_accuracy"], "test_accuracy": chosen["test_accuracy"],
-        "last_test_accuracy": rows[-1]["test_accuracy"], "baselines": baselines, "data": result["data"],
+        "last_test_accuracy": rows[-1]["test_accuracy"], "baselines": data.baselines, "data": result["data"],
         "parameters": result["parameters"],
     }  # fmt: skip
     run.finish(told, ("results.csv", *FILES))
