@@ -1,5 +1,7 @@
 """Small configurations, and how to compare results."""
 
+import numpy as np
+
 from espalier.studies.config import Model, PruneConfig, Reber, Retrain, Trainer
 
 #: Overrides that make any job of ours a matter of a second.
@@ -32,3 +34,26 @@ def without_seconds(path):
     lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
     column = lines[0].index("seconds")
     return [line[:column] + line[column + 1 :] for line in lines]
+
+
+#: Of a file of the UEA archive.
+HEADER = "@problemName made\n@timeStamps false\n@univariate false\n@dimensions 2\n@classLabel true a b\n@data\n"
+
+
+def series(seed, count=60):
+    """(values, labels): two channels of 4 to 9 steps; the first rises in class b; the second is noise, far from zero."""
+    rng = np.random.default_rng(seed)
+    values, labels = [], []
+    for number in range(count):
+        steps, label = rng.integers(4, 10), "ab"[number % 2]
+        rising = np.linspace(-1, 1, steps) * (1 if label == "b" else -1)
+        values.append(np.stack([rising + rng.normal(0, 0.1, steps), 100 + rng.normal(0, 5, steps)], 1).astype(np.float32))
+        labels.append(label)
+    return values, labels
+
+
+def ts(values, labels):
+    lines = []
+    for one, label in zip(values, labels):
+        lines.append(":".join(",".join(f"{value:.9g}" for value in channel) for channel in one.T) + f":{label}")
+    return HEADER + "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import TINY, TINY_PRUNE, TINY_SEARCH
+from helpers import TINY, TINY_PRUNE, TINY_SEARCH, series, ts
 
 from espalier import SequenceClassifier
 
@@ -34,6 +34,11 @@ def test_command(door, tmp_path, command):
         for name, first in (("train", 0), ("test", 200)):
             rows = "".join(f"{'AB'[k % 2]}{k},{k % 2}\n" for k in range(first, first + 160))
             (tmp_path / f"{name}.csv").write_text("string,valid\n" + rows)
+    for name, seed in (("TRAIN.ts", 0), ("TEST.ts", 1)) if "data=sequences" in arguments else ():
+        (tmp_path / name).write_text(ts(*series(seed)))
+    for name, first in (("a.csv", 0), ("b.csv", 200)) if "data=strings_csv" in arguments else ():
+        rows = "".join(f"{'AB'[k % 2]}{k},{'yes' if k % 2 else 'no'}\n" for k in range(first, first + 160))
+        (tmp_path / name).write_text("string,label\n" + rows)
     if "experiment=mine" in arguments:
         arguments = ["-cd", "settings", *(a for a in arguments if a not in ("-cd", "settings"))]
         arguments = ["-m", *(a for a in arguments if a != "-m")]

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
-from helpers import TINY_PRUNE
+from helpers import HEADER, TINY_PRUNE, TINY_SEARCH, series, ts
 
 from espalier import SequenceClassifier, data, shrink
 from espalier.analysis import tables
@@ -14,28 +14,8 @@ from espalier.pruning import prune
 from espalier.runs.identity import plain
 from espalier.studies.config import Sequences, StringsCsv
 
-HEADER = "@problemName made\n@timeStamps false\n@univariate false\n@dimensions 2\n@classLabel true a b\n@data\n"
 #: Overrides that make any job of ours a matter of a second, of data that have their own size.
 FAST = [key for key in TINY_PRUNE if "data.t" not in key]
-
-
-def series(seed, count=60):
-    """(values, labels): two channels of 4 to 9 steps; the first rises in class b; the second is noise, far from zero."""
-    rng = np.random.default_rng(seed)
-    values, labels = [], []
-    for number in range(count):
-        steps, label = rng.integers(4, 10), "ab"[number % 2]
-        rising = np.linspace(-1, 1, steps) * (1 if label == "b" else -1)
-        values.append(np.stack([rising + rng.normal(0, 0.1, steps), 100 + rng.normal(0, 5, steps)], 1).astype(np.float32))
-        labels.append(label)
-    return values, labels
-
-
-def ts(values, labels):
-    lines = []
-    for one, label in zip(values, labels):
-        lines.append(":".join(",".join(f"{value:.9g}" for value in channel) for channel in one.T) + f":{label}")
-    return HEADER + "\n".join(lines) + "\n"
 
 
 @pytest.fixture
@@ -205,8 +185,6 @@ def test_strings_csv_from_file_to_table(door, tmp_path):
 
 
 def test_a_search_over_sequences(door, tmp_path, files):
-    from helpers import TINY_SEARCH
-
     settings = ["data=sequences", f"data.train={files['train']}", f"data.test={files['test']}", "logger=none"]
     tiny = [key for key in TINY_SEARCH if "data.t" not in key]
     code, _, err = door("structure_search", "cell=gru", *tiny, *settings)
