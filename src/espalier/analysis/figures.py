@@ -85,7 +85,7 @@ def examples(folder, data):
     to 4.5, of any labelled sequences.
     """
     train = [split for split in (data.train, data.validation) if len(split)]
-    names = data.labels[::-1]  # of the study's, valid comes first
+    names = data.labels[::-1] if len(data.labels) == 2 else data.labels  # of the study's, valid comes first
     colours = ["#1b6ca8", "#c8553d"] if len(names) == 2 else [plt.get_cmap("tab20")(k % 20) for k in range(len(names))]
     figure, (labels, *lengths) = grid(4)
     width = 0.8 / len(names)
@@ -108,6 +108,7 @@ def examples(folder, data):
         axis.hist(by_label, bins if len(bins) < 200 else 100, stacked=True, color=colours, label=names)
         axis.set_title(f"{title}: {sum(map(len, by_label))} examples by length")
         axis.set_xlabel("length")
+        axis.xaxis.get_major_locator().set_params(integer=True)
     save(figure, folder, "examples")
 
 

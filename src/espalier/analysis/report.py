@@ -154,13 +154,14 @@ def _published(published, key, percent, results):
 def _baselines(baselines):
     rows = [[text(name), f"{accuracy:.4f}"] for name, accuracy in baselines.items()]
     return (
-        "<h2>Without learning</h2><p>Accuracy on test of rules fitted on the training strings: a network that does not beat "
+        "<h2>Without learning</h2><p>Accuracy on test of rules fitted on the training examples: a network that does not beat "
         "them has learned nothing worth pruning.</p>" + table(["rule", "accuracy"], rows, 1)
     )
 
 
 def _used(summary, about):
-    used = {*summary["cell"], *summary["score"], "reber", "adam", "study"}
+    used = {*summary["cell"], *summary["score"], "adam", "study"}
+    used |= {"reber"} if "name: reber" in about["config"] else set()
     if "orthogonal" in about["config"] and {"rnn_tanh", "rnn_relu"} & used:
         used.add("orthogonal")
     return used

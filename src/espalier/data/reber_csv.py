@@ -5,7 +5,7 @@ import numpy as np
 from espalier.data import baselines
 from espalier.data.reber import LABELS
 from espalier.data.split import Data
-from espalier.data.strings import CODES, at_most, encode, read_csv, refuse_conflicts, split_train, without_repeats
+from espalier.data.strings import CODES, at_most, encode, read_both, read_csv, split_train
 from espalier.errors import InputError
 from espalier.runs.seeds import stream
 
@@ -14,14 +14,7 @@ def load(settings):
     """settings: train, test (files), train_size, test_size, validation_fraction, deduplicate, seed."""
     if not settings["train"] or not settings["test"]:
         raise InputError("data=reber_csv needs data.train=FILE and data.test=FILE (CSV with the columns string,valid)")
-    train, test = read_csv(settings["train"]), read_csv(settings["test"])
-    refuse_conflicts((settings["train"], *train), (settings["test"], *test))
-    facts = {"source": f"{settings['train']}, {settings['test']}"}
-    if settings["deduplicate"]:
-        *train, counts = without_repeats(train, test)
-        facts |= counts
-        if not train[0]:
-            raise InputError(f"{settings['train']}: every string is also in {settings['test']}")
+    train, test, facts = read_both(read_csv, settings)
     rng = np.random.default_rng(stream(settings["seed"], "split"))
     train, test = at_most(encode(*train), settings["train_size"], rng), at_most(encode(*test), settings["test_size"], rng)
     train, validation = split_train(train, settings["validation_fraction"], rng)

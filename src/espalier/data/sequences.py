@@ -13,7 +13,7 @@ import torch
 
 from espalier.data import baselines
 from espalier.data.split import Data, Split
-from espalier.data.strings import at_most, split_train, without_repeats
+from espalier.data.strings import at_most, read_both, split_train
 from espalier.errors import InputError
 from espalier.runs.seeds import stream
 
@@ -22,20 +22,16 @@ def load(settings):
     """settings: train, test (files), train_size, test_size, validation_fraction, deduplicate, scale, seed."""
     if not settings["train"] or not settings["test"]:
         raise InputError("data=sequences needs data.train=FILE and data.test=FILE (.ts, .csv or .npz)")
-    (train, names), (test, others) = (read(settings[name]) for name in ("train", "test"))
-    strange = sorted(set(others) - set(names))
+    train, test, facts = read_both(read, settings)
+    names = set(train[1])
+    strange = sorted(set(test[1]) - names)
     if strange:
         raise InputError(f"{settings['test']}: the label {strange[0]!r} does not occur in {settings['train']}")
     channels = train[0][0].shape[1], test[0][0].shape[1]
     if channels[0] != channels[1]:
         raise InputError(f"{settings['test']}: {channels[1]} channels, {settings['train']} has {channels[0]}")
-    labels = tuple(sorted(set(names), key=_order))
-    facts = {"source": f"{settings['train']}, {settings['test']}", "channels": channels[0]}
-    if settings["deduplicate"]:
-        *train, counts = without_repeats(train, test)
-        facts |= counts
-        if not train[0]:
-            raise InputError(f"{settings['train']}: every sequence is also in {settings['test']}")
+    labels = tuple(sorted(names, key=_order))
+    facts["channels"] = channels[0]
     rng = np.random.default_rng(stream(settings["seed"], "split"))
     train, test = (stack(*part, labels) for part in (train, test))
     train, test = at_most(train, settings["train_size"], rng), at_most(test, settings["test_size"], rng)
@@ -47,7 +43,7 @@ def load(settings):
 
 
 def read(path):
-    """((list of `(T, channels)` arrays, list of labels as text), labels that occur).  Raises: InputError with file and line."""
+    """(list of `(T, channels)` arrays, list of labels as text).  Raises: InputError with file and line."""
     readers = {".ts": read_ts, ".csv": read_long_csv, ".npz": read_npz}
     kind = Path(path).suffix
     if kind not in readers:
@@ -61,7 +57,7 @@ def read(path):
     for number, series in enumerate(values, start=1):
         if not np.isfinite(series).all():
             raise InputError(f"{path}: sequence {number} holds values that are not finite")
-    return (values, labels), sorted(set(labels))
+    return values, labels
 
 
 def read_ts(path):

@@ -141,6 +141,23 @@ def without_repeats(train, test):
     return examples, labels, counts
 
 
+def read_both(read, settings):
+    """(train, test, facts) of two files as `read` takes them, without what contradicts or repeats itself.
+
+    read: function from a path to (examples, labels).  settings: train, test, deduplicate.
+    """
+    train, test = read(settings["train"]), read(settings["test"])
+    if isinstance(train[0][0], str):
+        refuse_conflicts((settings["train"], *train), (settings["test"], *test))
+    facts = {"source": f"{settings['train']}, {settings['test']}"}
+    if settings["deduplicate"]:
+        *train, counts = without_repeats(train, test)
+        facts |= counts
+        if not train[0]:
+            raise InputError(f"{settings['train']}: every example is also in {settings['test']}")
+    return train, test, facts
+
+
 def _key(example):
     return example if isinstance(example, str) else example.tobytes()
 

@@ -9,7 +9,7 @@ import torch
 
 from espalier.data import baselines
 from espalier.data.split import Data, Split
-from espalier.data.strings import at_most, read_labelled, refuse_conflicts, split_train, without_repeats
+from espalier.data.strings import at_most, read_both, read_labelled, split_train
 from espalier.errors import InputError
 from espalier.runs.seeds import stream
 
@@ -19,14 +19,7 @@ def load(settings):
     if not settings["train"] or not settings["test"]:
         raise InputError("data=strings_csv needs data.train=FILE and data.test=FILE (CSV with the columns string,label)")
     columns = settings["string"], settings["label"]
-    train, test = (read_labelled(settings[name], *columns) for name in ("train", "test"))
-    refuse_conflicts((settings["train"], *train), (settings["test"], *test))
-    facts = {"source": f"{settings['train']}, {settings['test']}"}
-    if settings["deduplicate"]:
-        *train, counts = without_repeats(train, test)
-        facts |= counts
-        if not train[0]:
-            raise InputError(f"{settings['train']}: every string is also in {settings['test']}")
+    train, test, facts = read_both(lambda path: read_labelled(path, *columns), settings)
     labels = tuple(sorted(set(train[1])))
     strange = sorted(set(test[1]) - set(labels))
     if strange:

@@ -27,14 +27,18 @@ def recurrent_weights(cell, hidden, embedding):
 def dense(config, percent):
     """The training configuration of the small dense network beside a level, or None where not even one unit is left.
 
-    All layers get the same number of units, the largest with which the recurrent weights are no more than those kept.
+    All layers get the same number of units, the largest with which the recurrent weights are no more than those kept. Of values
+    the first layer's weights are not known before the data are read: then only shrunk networks have such a control.
     """
-    hidden = config.model.hidden
+    hidden, values = config.model.hidden, config.data.name == "sequences"
     own = {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
     if config.structure.name == "unit":  # of the shrunk network's size
         kept = [size - round(percent / 100 * size) for size in hidden]
-        model = dataclasses.replace(config.model, hidden=kept, embedding=config.model.embedding or hidden[0])
+        embedding = None if values else config.model.embedding or hidden[0]
+        model = dataclasses.replace(config.model, hidden=kept, embedding=embedding)
         return TrainConfig(**{**own, "model": model}) if all(kept) else None
+    if values:
+        return None
     width = config.model.embedding or hidden[0]
     i2h, h2h = recurrent_weights(config.cell, hidden, width)
     targeted = {"i2h": i2h, "h2h": h2h, "both": i2h + h2h}[config.target.name]
