@@ -113,13 +113,15 @@ def graph_classifier(state_dict, graph, cell, readout="last_step", gate_mask="in
 
 
 def build(state_dict, cell, readout="last_token"):
-    """The `SequenceClassifier` that a state dict under its own keys describes, with these weights.
+    """The `SequenceClassifier` that a state dict under its own keys describes, with these weights; of values where there is no
+    embedding.
 
     Raises: InputError if keys are missing, sizes do not fit together or the weights are those of another cell.
     """
     _refuse_oddities(state_dict)
     layers = sorted(int(key.split(".")[2]) for key in state_dict if re.fullmatch(r"recurrent\.layers\.\d+\.weight_hh_l0", key))
-    needed = ["embedding.weight", "head.weight", "head.bias"]
+    values = "embedding.weight" not in state_dict and any(key.startswith("recurrent.") for key in state_dict)
+    needed = [*([] if values else ["embedding.weight"]), "head.weight", "head.bias"]
     needed += [f"recurrent.layers.{l}.{part}_l0" for l in layers for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     missing = [key for key in needed if not isinstance(state_dict.get(key), torch.Tensor)]
     unknown = [key for key in state_dict if key not in needed]
@@ -140,8 +142,12 @@ def build(state_dict, cell, readout="last_token"):
                 f"not the weights of {cell}: weight_hh of layer {l} is {rows} x {columns}, {cell} has {gates(cell)} gates"
             )
         hidden.append(columns)
-    (codes, embedding), (classes, _) = _matrix(state_dict, "embedding.weight"), _matrix(state_dict, "head.weight")
-    model = SequenceClassifier(cell, hidden, codes, classes, embedding, readout, init="uniform")
+    sizes = {"classes": _matrix(state_dict, "head.weight")[0]}
+    if values:
+        sizes["features"] = _matrix(state_dict, "recurrent.layers.0.weight_ih_l0")[1]
+    else:
+        sizes["codes"], sizes["embedding"] = _matrix(state_dict, "embedding.weight")
+    model = SequenceClassifier(cell, hidden, **sizes, readout=readout, init="uniform")
     for name, parameter in model.named_parameters():
         if state_dict[name].shape != parameter.shape:
             raise InputError(f"sizes do not fit: {name} is {tuple(state_dict[name].shape)}, should be {tuple(parameter.shape)}")

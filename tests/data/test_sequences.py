@@ -9,6 +9,8 @@ from helpers import HEADER, TINY_PRUNE, TINY_SEARCH, series, ts
 
 from espalier import SequenceClassifier, data, shrink
 from espalier.analysis import tables
+from espalier.data.baselines import character_bayes
+from espalier.data.strings_csv import encode
 from espalier.errors import InputError
 from espalier.pruning import prune
 from espalier.runs.identity import plain
@@ -106,6 +108,9 @@ def test_numbered_classes_are_ordered_like_numbers(tmp_path):
         ("x.csv", "series,step,label,x\n0,0,a,one\n", "the column x holds text"),
         ("x.csv", "", "not a CSV"),
         ("x.npz", "no archive", "cannot be read"),
+        ("x.npz", "", "cannot be read"),
+        ("x.csv", "series,step,label,x\n,0,a,1\n", "a row has no series"),
+        ("x.csv", "series,step,label,x\n0,0,a,\n", "the column x holds text or gaps"),
     ],
 )
 def test_what_is_wrong_with_a_file(files, tmp_path, name, content, told):
@@ -113,6 +118,50 @@ def test_what_is_wrong_with_a_file(files, tmp_path, name, content, told):
     with pytest.raises(InputError, match=told) as error:
         load(Sequences, train=str(tmp_path / name), test=files["test"])
     assert str(tmp_path / name) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (dict(lengths=np.full(60, 4.0)), "lengths whole ones, got float32 and float64"),
+        (dict(values=np.full((60, 9, 2), "x")), "values must be numbers"),
+        (dict(lengths=np.full(60, 12)), "lengths must be from 1 to 9"),
+        (dict(labels=np.array(["a"])), "must be \\(N, T, channels\\)"),
+    ],
+)
+def test_what_is_wrong_with_an_archive(files, tmp_path, change, told):
+    content = dict(values=np.zeros((60, 9, 2), np.float32), lengths=np.full(60, 4), labels=np.array(["a", "b"] * 30))
+    np.savez(tmp_path / "x.npz", **{**content, **change})
+    with pytest.raises(InputError, match=told):
+        load(Sequences, train=str(tmp_path / "x.npz"), test=files["test"])
+    np.save(tmp_path / "y.npy", np.zeros(3))
+    (tmp_path / "y.npz").write_bytes((tmp_path / "y.npy").read_bytes())
+    (tmp_path / "z.npz").write_bytes((tmp_path / "x.npz").read_bytes()[:200])
+    for name in ("y", "z"):
+        with pytest.raises(InputError, match=r"\.npz: cannot be read as an archive of numbers"):
+            load(Sequences, train=str(tmp_path / f"{name}.npz"), test=files["test"])
+
+
+def test_series_and_labels_called_na_are_names(files, tmp_path):
+    rows = "".join(
+        f"{name},{step},{label},{step}.5,1\n" for name, label in (("NA", "null"), ("null", "x")) for step in range(4)
+    )
+    (tmp_path / "x.csv").write_text("series,step,label,a,b\n" + rows)
+    found = load(
+        Sequences, train=str(tmp_path / "x.csv"), test=str(tmp_path / "x.csv"), deduplicate=False, validation_fraction=0.0
+    )
+    assert found.labels == ("null", "x") and len(found.train) == 2
+
+
+def test_a_base_of_values_from_a_file(door, tmp_path, files):
+    torch.manual_seed(0)
+    settings = ["data=sequences", f"data.train={files['train']}", f"data.test={files['test']}", "logger=none", "cell=gru"]
+    torch.save(SequenceClassifier("gru", (6, 5), features=2, classes=2).state_dict(), tmp_path / "two.pt")
+    code, _, err = door("prune", *FAST, *settings, "percent=[50]", "base=two.pt")
+    assert code == 0, err
+    torch.save(SequenceClassifier("gru", (6, 5), features=3, classes=2).state_dict(), tmp_path / "three.pt")
+    code, _, err = door("prune", *FAST, *settings, "percent=[50]", "base=three.pt")
+    assert code == 2 and "three.pt: it has 3 features, 2 classes; the data need 2 features, 2 classes" in err, err
 
 
 def test_files_that_do_not_belong_together(files, tmp_path):
@@ -155,6 +204,21 @@ def test_strings_of_any_characters_and_labels(tmp_path):
         file.write("x,other\n")
     with pytest.raises(InputError, match=r"test\.csv: the label 'other' does not occur in"):
         load(StringsCsv, **files)
+
+
+def test_the_character_rules_by_hand():
+    codes = {chr(0x4E00 + place): place + 1 for place in range(299)}  # a and b have the first, c has the last
+    names = dict(zip("abc", (*list(codes)[:2], list(codes)[-1])))
+
+    def split(texts, labels):
+        return encode(["".join(map(names.get, text)) for text in texts], labels, codes, ("x", "y"))
+
+    rule = character_bayes(2)
+    train, test = split(["ab", "ab", "bc", "bc"], list("xxyy")), split(["abab", "bcbc", "ba"], list("xyx"))
+    assert rule(train, test) == 2 / 3  # of what training has not, the prior decides; of equals the first
+    assert rule(split(["a", "b"], list("xy")), split(["a", "a", "b"], list("xxy"))) == 1 / 3  # too short for runs: constant
+    wide = split(["ca", "cb"], list("xy"))  # codes beyond 255 are told apart
+    assert character_bayes(2)(wide, wide) == 1.0
 
 
 @pytest.mark.rendered

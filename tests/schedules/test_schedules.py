@@ -7,11 +7,14 @@ import pytest
 import torch
 from helpers import TINY_PRUNE, tiny_config
 
+from espalier import SequenceClassifier
 from espalier.analysis import tables
-from espalier.learning.training import Start
+from espalier.learning import runner as runner_module
+from espalier.learning.training import Start, place
 from espalier.names import SCHEDULES, load
-from espalier.studies import prune
-from espalier.studies.config import Logger, Mode, Retrain
+from espalier.runs.files import digest
+from espalier.studies import controls, prune
+from espalier.studies.config import Logger, Mode, Model, PruneConfig, Retrain
 from espalier.studies.plan import base_start, base_training, level, prune_run
 from espalier.studies.train import runner_of
 
@@ -59,18 +62,21 @@ def test_iterative_goes_on_from_the_level_before(asked):
     assert all(training.regaining.reference == base for training in levels)  # regained is what the base could
     levels, _, _ = asked("iterative", [50, 50, 50], of="left")
     assert percents_of(levels) == [50, 75, 87.5]
+    assert [type(percent) for percent in percents_of(levels)] == [int, int, float]  # 50.0 is the level 50 of one shot
 
 
 def test_a_fixed_number_goes_at_every_level(asked):
     levels, trainings, _ = asked("fixed_number", [50, 100], weights=300)
     assert percents_of(levels) == [30, 60, 90, 100] and levels[1].start == Start(levels[0])
-    assert percents_of(trainings)[0] == 0  # how many there are
+    assert percents_of(trainings)[0] == trainings[0].epochs == 0  # how many there are, without training
+    assert percents_of(asked("fixed_number", [0], weights=300)[0]) == [0]
 
 
 def test_rewind_ranks_the_trained_and_cuts_the_early(asked):
     levels, _, base = asked("rewind", [50, 80], epoch=1)
     early = Start(dataclasses.replace(base.training, epochs=1))
     assert all(training.start == early and training.epochs == base.training.epochs for training in levels)
+    assert not any(training.regaining.stop for training in levels)  # as long as the base, whatever is regained meanwhile
     assert [training.cut.ranked for training in levels] == [base, Start(levels[0])]
 
 
@@ -133,6 +139,68 @@ def test_the_same_again_trains_nothing_and_a_longer_list_only_what_is_new(tmp_pa
     assert ours.iloc[0].equals(theirs.iloc[0])
 
 
+def test_rounds_of_what_is_left_keep_their_order_and_repeats(door, tmp_path):
+    more = ["schedule=iterative", "schedule.of=left", "controls=true"]
+    code, _, err = door("prune", *FAST, *more, "percent=[20,20,20]", "retrain.max_epochs=1", "retrain=fixed")
+    assert code == 0, err
+    runs = [run for run in (tmp_path / "outputs" / "prune").glob("*/seed_0") if len(tables.read(run / "summary.csv")) > 1]
+    assert tables.read(runs[0] / "summary.csv")["percent"].tolist() == [20, 36, 48.8]
+    config = PruneConfig(cell="gru", model=Model(hidden=[6, 5]))
+    small = {tuple(controls.dense(config, percent).model.hidden) for percent in (20, 36, 48.8)}
+    assert len(list((tmp_path / "outputs" / "train").glob("*/seed_0"))) == len(small) > 1  # of the levels there are
+    longer = [run for run in (tmp_path / "outputs" / "prune").glob("*/seed_0") if run not in runs]
+    assert tables.read(longer[0] / "summary.csv")["percent"].tolist() == [0]  # the base trained on, whatever the schedule
+
+
+@pytest.mark.parametrize("name", ["iterative", "fixed_number", "bisect"])
+def test_every_schedule_from_a_file_of_other_sizes(door, tmp_path, monkeypatch, name):
+    torch.manual_seed(0)
+    torch.save(SequenceClassifier("gru", (7, 4)).state_dict(), tmp_path / "base.pt")
+    more = [*(key for key in FAST if "hidden" not in key), f"schedule={name}", "percent=[20,90]"]
+    more += ["schedule.weights=100"] if name == "fixed_number" else []
+    code, _, err = door("prune", *more, "base=base.pt")
+    assert code == 0, err
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs" / "trainings").rglob("result.json")}
+    code, _, err = door("prune", *more, f"base={tmp_path / 'base.pt'}", "curve=true")  # the same file by another name
+    assert code == 0, err
+    again = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs" / "trainings").rglob("result.json")}
+    assert again == stamps != {}
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_checkpoint_goes_on_from_its_own_base_only(tmp_path, monkeypatch):
+    """A level is killed after an epoch; then its base is another one, as of another processor. The level starts over."""
+    config = fixed(tmp_path, percent=[60])
+    config.retrain.max_epochs = 3
+    end, seen = runner_module._Attempt.end_of_epoch, []
+
+    def interrupt(self, epoch, *more):
+        seen.append((self.training.purpose[0], epoch))
+        if seen[-1] == ("prune", 2):
+            raise Killed
+        return end(self, epoch, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner_module._Attempt, "end_of_epoch", interrupt)
+        with pytest.raises(Killed):
+            prune.job(config)
+    base = place(base_training(config), config.outputs, config.seed)
+    content = torch.load(base / "best.pt", weights_only=True)
+    content["state_dict"] = {key: value + 0.3 * torch.randn_like(value) for key, value in content["state_dict"].items()}
+    torch.save(content, base / "best.pt")
+    result = json.loads((base / "result.json").read_text(encoding="utf-8"))
+    result["files"]["best.pt"] = digest(base / "best.pt")
+    (base / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    seen.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(runner_module._Attempt, "end_of_epoch", lambda *a: seen.append(a[1]) or end(*a))
+        finished(config)
+    assert seen == [1, 2, 3]
+
+
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
 def test_every_schedule_from_the_command_line(door, tmp_path, name):
     more = {"fixed_number": ["schedule.weights=100"], "bisect": ["schedule.precision=20"]}.get(name, [])
@@ -161,7 +229,14 @@ def test_a_sweep_over_schedules_tells_them_apart(door, tmp_path):
         (["schedule=rewind", "schedule.epoch=-1"], "schedule.epoch must be a whole number, not negative, got -1"),
         (["schedule=rewind", "schedule.epoch=99"], "schedule.epoch=99 is after the last epoch of the base, 2"),
         (["schedule=fixed_number", "schedule.weights=0"], "schedule.weights must be"),
-        (["schedule=bisect", "schedule.precision=0"], "schedule.precision must be positive"),
+        (["schedule=bisect", "schedule.precision=0"], "schedule.precision must be a number from 0.001 to 100"),
+        (["+schedule.weights=5"], "schedule=one_shot has no key weights; it has none"),
+        (["schedule=rewind", "schedule.epoch=1.5"], "schedule.epoch must be a whole number"),
+        (["schedule.name=cubic"], "schedule must be one of one_shot, iterative"),
+        (
+            ["schedule=iterative", "schedule.of=left", "percent=[50,60,70]", "structure=unit"],
+            "percent=94.0 would remove all",
+        ),
         (["schedule=bisect", "schedule.of=all"], "of"),
         (["schedule=rewind", "base=x.pt"], "schedule=rewind needs the epochs of the base"),
     ],

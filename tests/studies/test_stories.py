@@ -280,8 +280,11 @@ def test_a_base_whose_keys_begin_with_a_wrapper(config, tmp_path, wrapper, capsy
     "change, told",
     [
         (lambda s: s.update({"recurrent.layers.1.weight_ih_l0": torch.zeros(20, 4)}), "sizes do not fit"),
-        (lambda s: s.update({"head.weight": torch.zeros(3, 5), "head.bias": torch.zeros(3)}), "3 classes"),
-        (lambda s: s.update({"embedding.weight": torch.zeros(60, 6)}), "60 codes"),
+        (
+            lambda s: s.update({"head.weight": torch.zeros(3, 5), "head.bias": torch.zeros(3)}),
+            "128 codes, 3 classes; the data need 128 codes, 2 classes",
+        ),
+        (lambda s: s.update({"embedding.weight": torch.zeros(60, 6)}), "it has 60 codes, 2 classes"),
         (lambda s: s.pop("head.bias"), "missing head.bias"),
         (lambda s: s.update({"extra": torch.zeros(1)}), "unknown extra"),
         (lambda s: s.clear(), "not a state dict"),

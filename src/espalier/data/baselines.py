@@ -40,15 +40,18 @@ def character_bayes(n):
     """Naive Bayes on the counts of runs of n characters (multinomial, one added to every count), as a baseline."""
 
     def baseline(train, test):
-        grams, real = _grams(train, n)
+        codes = 1 + int(max(train.sequences.max(), test.sequences.max()))
+        grams, real = _grams(train, n, codes)
         known = torch.unique(grams[real])
+        if not len(known):
+            return constant(train, test)
         counts = torch.ones(int(train.targets.max()) + 1, len(known), dtype=torch.float64)
         place = torch.searchsorted(known, grams).clamp(max=len(known) - 1)
         labels = train.targets[:, None].expand_as(grams)
         counts.index_put_((labels[real], place[real]), torch.ones((), dtype=torch.float64), accumulate=True)
         share = (counts / counts.sum(1, keepdim=True)).log()
         prior = (torch.bincount(train.targets, minlength=len(counts)).double() / len(train)).log()
-        grams, real = _grams(test, n)
+        grams, real = _grams(test, n, codes)
         place = torch.searchsorted(known, grams).clamp(max=len(known) - 1)
         seen = real & (known[place] == grams)
         guesses = (prior + (share.t()[place] * seen[..., None]).sum(1)).argmax(1)
@@ -70,11 +73,11 @@ def ngram(n):
     return baseline
 
 
-def _grams(strings, n):
-    """Every run of n letters as one number `(N, T-n+1)`, and which of them end inside their string."""
+def _grams(strings, n, codes=256):
+    """Every run of n letters, of so many codes, as one number `(N, T-n+1)`, and which of them end inside their string."""
     short = max(n - strings.sequences.shape[1], 0)
     windows = torch.nn.functional.pad(strings.sequences.long(), (0, short)).unfold(1, n, 1)
-    weights = 256 ** torch.arange(n)
+    weights = codes ** torch.arange(n)
     ends = torch.arange(windows.shape[1])[None] + n
     return (windows * weights).sum(-1), ends <= strings.lengths[:, None]
 

@@ -5,6 +5,7 @@ Files: `.ts` of the UEA and UCR archives; `.csv`, a row per step with the column
 training split.
 """
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def read_ts(path):
 def read_long_csv(path):
     """A CSV with a row per step: series, step, label, and a column per channel."""
     try:
-        frame = pd.read_csv(path, dtype={"series": str, "label": str})
+        frame = pd.read_csv(path, dtype={"series": str, "label": str}, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV ({str(error).splitlines()[0]})") from None
     missing = [name for name in ("series", "step", "label") if name not in frame]
@@ -105,10 +106,12 @@ def read_long_csv(path):
         raise InputError(f"{path}: no column {', '.join(missing) or 'of values'}; found {', '.join(map(str, frame))}")
     for name in ("step", *channels):
         if not pd.api.types.is_numeric_dtype(frame[name]):
-            raise InputError(f"{path}: the column {name} holds text")
+            raise InputError(f"{path}: the column {name} holds text or gaps")
     values, labels = [], []
     for series, rows in frame.groupby("series", sort=False):
-        if rows["label"].nunique(dropna=False) > 1 or rows["label"].isna().any():
+        if not series:
+            raise InputError(f"{path}: a row has no series")
+        if rows["label"].nunique() > 1 or not rows["label"].iloc[0]:
             raise InputError(f"{path}: series {series} has several labels, or none")
         if rows["step"].duplicated().any():
             raise InputError(f"{path}: series {series} has a step twice")
@@ -124,8 +127,10 @@ def read_npz(path):
             values, lengths, labels = (content[name] for name in ("values", "lengths", "labels"))
     except KeyError as error:
         raise InputError(f"{path}: {error.args[0]}; it needs values, lengths and labels") from None
-    except ValueError as error:
-        raise InputError(f"{path}: cannot be read as numbers ({str(error).splitlines()[0]})") from None
+    except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as an archive of numbers ({type(error).__name__})") from None
+    if not np.issubdtype(values.dtype, np.number) or not np.issubdtype(lengths.dtype, np.integer):
+        raise InputError(f"{path}: values must be numbers and lengths whole ones, got {values.dtype} and {lengths.dtype}")
     if values.ndim != 3 or not len(values) == len(lengths) == len(labels):
         raise InputError(f"{path}: values must be (N, T, channels) with N lengths and labels, got {values.shape}")
     if (lengths < 1).any() or (lengths > values.shape[1]).any():

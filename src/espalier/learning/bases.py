@@ -46,7 +46,7 @@ def _network(content, path, model):
         network = published.sequence_classifier(content, cell, readout)
     else:
         network = published.build(content, cell, readout)
-    hidden, embedding = network.sizes["hidden"], network.sizes["embedding"]
+    hidden, embedding = network.sizes["hidden"], network.sizes.get("embedding")
     if model["hidden"] not in (None, USUAL, hidden) or model["embedding"] not in (None, embedding):
         asked = f"hidden={model['hidden']}, embedding={model['embedding']}"
         raise InputError(f"has hidden={hidden}, embedding={embedding}; model asks for {asked}")
@@ -54,10 +54,11 @@ def _network(content, path, model):
 
 
 def _check_fits(network, sizes):
-    own = network.sizes
-    if own["codes"] != sizes.get("codes") or own["classes"] != sizes["classes"]:
-        needed = ", ".join(f"{count} {name}" for name, count in sizes.items())
-        raise InputError(f"{own['codes']} codes and {own['classes']} classes; the data has {needed}")
+    names = ("codes", "features", "classes")
+    own, asked = ({name: one[name] for name in names if name in one} for one in (network.sizes, sizes))
+    if own != asked:
+        told, needed = (", ".join(f"{count} {name}" for name, count in one.items()) for one in (own, asked))
+        raise InputError(f"it has {told}; the data need {needed}")
 
 
 def rebuild(content):

@@ -1,6 +1,7 @@
 """Run a training: find it, or train it, going on where it was interrupted. The only place that trains."""
 
 import contextlib
+import hashlib
 import logging
 import math
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from espalier.errors import InputError
-from espalier.learning.bases import load_base
+from espalier.learning.bases import load_base, rebuild
 from espalier.learning.bench import Bench, load_data
 from espalier.learning.board import Board, Clock
 from espalier.learning.evaluation import Score
@@ -90,7 +91,7 @@ class Runner:
         """The `Trained` of a training that is done, else None."""
         run = place(training, self.outputs, self.seed)
         result = run.result()
-        if result is None or (training.start and result["start"] != self._digest(training.start)):
+        if result is None or result["starts"] != self.digests(training):
             return None
         return Trained(training, run, result)
 
@@ -100,8 +101,9 @@ class Runner:
         again: train although it is done.  Whoever wants the same training waits. What it needs is trained first.
         """
         run = place(training, self.outputs, self.seed)
-        for start in needed(training):
-            self(start.training, label="base", lines=True)
+        for start in starts_of(training):
+            if start.training:
+                self(start.training, label="base", lines=True)
         with run.alone():
             found = None if again else self.find(training)
             if found is None:
@@ -127,19 +129,26 @@ class Runner:
             raise InputError(f"{place(start.training, self.outputs, self.seed).directory} is missing or damaged")
         return found.file(start.weights)
 
-    def _digest(self, start):
-        try:
-            return files.digest(self.weights_file(start))
-        except InputError:
-            return None
+    def digests(self, training):
+        """Of the files that a training starts from, ranks and refers to, as they are now; None of one that is missing."""
+        found = []
+        for start in starts_of(training):
+            try:
+                found.append(files.digest(self.weights_file(start)))
+            except InputError:
+                found.append(None)
+        return found
 
     def network(self, bench, start):
         """The network of a training with the weights of a start, on the bench's device."""
         file = self.weights_file(start)
         if start.file is not None:
             return load_base(file, bench.training.model, bench.host.sizes).to(bench.device)
+        content = files.load_tensors(file, "base")
+        if content["sizes"]:  # those of a base file may be others than are configured
+            return rebuild(content).to(bench.device)
         model = bench.network()
-        model.load_state_dict(files.load_tensors(file, "base")["state_dict"])
+        model.load_state_dict(content["state_dict"])
         return model
 
     def before(self, bench, reference):
@@ -150,10 +159,10 @@ class Runner:
         return self._before[file]
 
 
-def needed(training):
-    """The starts of a training that are trainings themselves: of its weights, its ranks and its reference."""
+def starts_of(training):
+    """What a training needs: the starts of its weights, of its ranks and of its reference, as far as it has them."""
     starts = training.start, training.cut and training.cut.ranked, training.regaining and training.regaining.reference
-    return [start for start in starts if start and start.training]
+    return [start for start in starts if start]
 
 
 class _Attempt:
@@ -162,7 +171,10 @@ class _Attempt:
     def __init__(self, runner, training, run, bench, again, board=None, label=None, lines=False):
         self.runner, self.training, self.run, self.bench = runner, training, run, bench
         self.label, self.lines = label, lines
-        self.checkpoint = run / "training.ckpt"
+        self.digests = runner.digests(training)
+        # A checkpoint goes on from what it started with, and from nothing else.
+        mark = hashlib.sha256(" ".join(self.digests).encode()).hexdigest()[:8]
+        self.checkpoint = run / (f"training-{mark}.ckpt" if self.digests else "training.ckpt")
         if again:
             self.checkpoint.unlink(missing_ok=True)
         self.seconds, self.best, self.pruning, self.base = Clock(), Best(), None, None
@@ -272,7 +284,7 @@ class _Attempt:
             "kept": self.masks and self.masks.kept, "total": self.masks and self.masks.total,
             "regain": regain and {"epoch": regain.epoch, "step": regain.step},
             "before": self.base and self.base[0], "base": self.base and self.base[1].accuracy,
-            "start": self.training.start and files.digest(self.runner.weights_file(self.training.start)),
+            "starts": self.digests,
         }  # fmt: skip
         run.finish(result, FILES)
         self.checkpoint.unlink(missing_ok=True)

@@ -22,7 +22,10 @@ IDLE = (
     (("cut", "block"), [4, 4], lambda values: values["cut"]["structure"] != "block"),
 )
 #: Keys that name input files, or a folder of them: they enter by their content.
-FILES = (("data", "train"), ("data", "test"), ("base",), ("start", "file"), ("graph", "folder"))
+FILES = (
+    ("data", "train"), ("data", "test"), ("base",), ("start", "file"), ("regaining", "reference", "file"),
+    ("cut", "ranked", "file"), ("graph", "folder"),
+)  # fmt: skip
 #: Keys that came later, at the values at which they change nothing: then they stay out, and earlier runs are found.
 BORN = {"schedule": {"name": "one_shot"}}
 
@@ -53,7 +56,7 @@ def _parent(values, path):
     """(the dict that holds the value at a path, empty if there is none; the last key)."""
     *parents, last = path
     for key in parents:
-        values = values.get(key, {})
+        values = values.get(key) or {}
     return values, last
 
 

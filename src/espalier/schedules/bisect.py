@@ -14,6 +14,6 @@ def bisect(level, start, percents, run, settings):
             return  # all are, or none is
     while high - low > settings["precision"]:
         middle = round((low + high) / 2, 6)
-        trained = run(level(int(middle) if middle == int(middle) else middle, start))
+        trained = run(level(middle, start))
         yield trained
         low, high = (middle, high) if trained.regained else (low, middle)

@@ -7,11 +7,13 @@ from espalier.learning.training import Start
 
 
 def fixed_number(level, start, percents, run, settings):
-    highest, percent, trained = max(percents), 0.0, None
+    highest, percent = max(percents), 0.0
+    if highest == 0:
+        yield run(level(0, start))
+        return
+    total = run(level(0, start, epochs=0)).total
     while percent < highest:
-        total = trained.total if trained else run(level(0, start)).total
         percent = min(percent + 100 * settings["weights"] / total, highest)
         training = level(percent, start)
-        trained = run(training)
-        yield trained
+        yield run(training)
         start = Start(training)

@@ -149,7 +149,7 @@ def control_rows(directories, variants):
         key["variant"] = variants[directory]
         longer = prune_run(controls.trained_on(config))
         reached = tables.judged(tables.read(longer / "summary.csv"), "best").item() if longer.result() else None
-        for percent in config.percent:
+        for percent in controls.percents(config):
             small = controls.dense(config, percent)
             result = small and train_run(small).result()
             dense = result and result["val_accuracy" if result["judge"] == "validation" else "test_accuracy"]

@@ -312,10 +312,11 @@ class PruneConfig(TrainConfig):
         super().__post_init__()
         units = self.structure == Structure.unit
         # Of weights all may go, of units never all.
-        self.percent = list(range(10, 100 if units else 101, 10)) if self.percent is None else levels(self.percent)
+        self.schedule = schedule(self.schedule)
+        rounds = self.schedule.get("of") == "left"  # of what is left: in the order given, repeats too
+        self.percent = list(range(10, 100 if units else 101, 10)) if self.percent is None else levels(self.percent, rounds)
         self.scope = self.scope or Scope["tensor" if units else "global"]
         self.export = formats(self.export)
-        self.schedule = schedule(self.schedule)
         if units:
             self.check_units()
         self.check_score()
@@ -345,7 +346,11 @@ class PruneConfig(TrainConfig):
             raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")
         if self.scope.name == "gate":
             raise InputError("scope of units must be one of tensor, layer, global, got gate")
-        for percent in self.percent if self.base is None else ():
+        percents = self.percent
+        if self.schedule.get("of") == "left":
+            left = math.prod(1 - percent / 100 for percent in percents)
+            percents = [round(100 * (1 - left), 10)]
+        for percent in percents if self.base is None else ():
             for hidden in self.model.hidden:
                 if round(percent / 100 * hidden) >= hidden:
                     raise InputError(f"percent={percent} would remove all {hidden} units of a layer; lower it")
@@ -450,28 +455,40 @@ def formats(export):
     return sorted(set(names))
 
 
+#: Schedule -> its keys with their values where nothing is said.
+SCHEDULE_KEYS = {
+    "one_shot": {}, "iterative": {"of": "all"}, "fixed_number": {"weights": 1000}, "rewind": {"epoch": 0},
+    "bisect": {"precision": 1},
+}  # fmt: skip
+
+
 def schedule(settings):
     """The keys of a schedule as a plain dict, checked.  Raises: InputError."""
     settings = {"name": "one_shot"} if settings is None else dict(settings)
-    name = settings.get("name")
+    name = settings.pop("name", None)
     if name not in SCHEDULES:
         raise InputError(f"schedule must be one of {', '.join(SCHEDULES)}, got {name!r}")
-    if name == "iterative" and settings["of"] not in ("all", "left"):
+    keys = SCHEDULE_KEYS.get(name, {})
+    unknown = [str(key) for key in settings if key not in keys]
+    if unknown:
+        raise InputError(f"schedule={name} has no key {', '.join(unknown)}; it has {', '.join(keys) or 'none'}")
+    settings = {"name": name, **keys, **settings}
+    if settings.get("of", "all") not in ("all", "left"):
         raise InputError(f"schedule.of must be all or left, got {settings['of']!r}")
     for key in ("epoch", "weights"):
-        if key in settings and (not isinstance(settings[key], int) or settings[key] < (key == "weights")):
-            raise InputError(f"schedule.{key} must be a whole number, not negative, got {settings[key]!r}")
-    if "precision" in settings:
-        if not isinstance(settings["precision"], numbers.Real):
-            raise InputError(f"schedule.precision must be a number, got {settings['precision']!r}")
-        _positive("schedule.precision", settings["precision"])
+        value = settings.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < (key == "weights"):
+            raise InputError(f"schedule.{key} must be a whole number, not negative, got {value!r}")
+    precision = settings.get("precision", 1)
+    if isinstance(precision, bool) or not isinstance(precision, numbers.Real) or not 0.001 <= precision <= 100:
+        raise InputError(f"schedule.precision must be a number from 0.001 to 100 percent, got {precision!r}")
     return settings
 
 
-def levels(percent):
+def levels(percent, rounds=False):
     """`percent` as a sorted list of distinct numbers from 0 to 100 (whole ones as int): 10, 10.0 and [10] are the same.
 
-    Raises: InputError.
+    rounds: in the order given, repeats too.  Raises: InputError.
     """
     values = list(percent) if isinstance(percent, (list, tuple)) else [percent]
     if not values:
@@ -482,7 +499,8 @@ def levels(percent):
             raise InputError(f"percent must be a number from 0 to 100 or a list of them, got {value!r}")
         if not 0 <= value <= 100:
             raise InputError(f"percent must be from 0 to 100, got {value}")
-    return sorted({int(value) if value == int(value) else float(value) for value in values})
+    values = [int(value) if value == int(value) else float(value) for value in values]
+    return values if rounds else sorted(set(values))
 
 
 def notes(config):

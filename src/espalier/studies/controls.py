@@ -15,7 +15,8 @@ from espalier.studies.plan import prune_run, train_run
 def trained_on(config):
     """The pruning configuration of the first control."""
     retrain = dataclasses.replace(config.retrain, mode=Mode.fixed)
-    return dataclasses.replace(config, percent=[0], retrain=retrain, curve=False, controls=False)
+    once = {"name": "one_shot"}
+    return dataclasses.replace(config, percent=[0], retrain=retrain, schedule=once, curve=False, controls=False)
 
 
 def recurrent_weights(cell, hidden, embedding):
@@ -51,6 +52,12 @@ def dense(config, percent):
     return TrainConfig(**{**own, "model": dataclasses.replace(config.model, hidden=[units] * len(hidden), embedding=width)})
 
 
+def percents(config):
+    """The levels of a pruning job: those that its schedule came to, if it is done."""
+    result = prune_run(config).result()
+    return result.get("percents", config.percent) if result else config.percent
+
+
 def runs(config):
     """[(story, configuration, run)] of the controls that a configuration of any story asks for."""
     if not getattr(config, "controls", False):
@@ -58,7 +65,7 @@ def runs(config):
     longer = trained_on(config)
     found = [("prune", longer, prune_run(longer))]
     if config.base is None:
-        small = [dense(config, percent) for percent in config.percent]
+        small = [dense(config, percent) for percent in percents(config)]
         found += [("train", one, train_run(one)) for one in small if one]
     return found
 

@@ -40,16 +40,16 @@ def base_start(config):
 def level(config, percent, start, ranked=None, epochs=None):
     """The training of a level: cut to `percent`, from `start`.
 
-    ranked: whose weights are ranked, by default those of `start`.  epochs: by default those of `retrain`.
+    ranked: whose weights are ranked, by default those of `start`.  epochs: so many, whatever `retrain` says.
     """
+    percent = int(percent) if percent == int(percent) else float(percent)  # 50.0 is the level 50
     cut = Cut(
         percent, config.target.name, config.structure.name, config.score, config.scope.name, config.rule.name,
         tuple(config.block), ranked,
     )  # fmt: skip
     retrain = config.retrain
-    regaining = Regaining(
-        base_start(config), config.regain.tolerance, retrain.checks_per_epoch, retrain.mode.name == "until_regained"
-    )
+    stop = epochs is None and retrain.mode.name == "until_regained"
+    regaining = Regaining(base_start(config), config.regain.tolerance, retrain.checks_per_epoch, stop)
     return replace(
         base_training(config), epochs=retrain.max_epochs if epochs is None else epochs, purpose=("prune", percent), start=start,
         cut=cut, regaining=regaining,
