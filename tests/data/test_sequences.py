@@ -214,7 +214,7 @@ def test_the_character_rules_by_hand():
         return encode(["".join(map(names.get, text)) for text in texts], labels, codes, ("x", "y"))
 
     rule = character_bayes(2)
-    train, test = split(["ab", "ab", "bc", "bc"], list("xxyy")), split(["abab", "bcbc", "ba"], list("xyx"))
+    train, test = split(["ab", "ab", "bc", "bc"], list("xxyy")), split(["abab", "bcbc", "ba"], list("xyy"))
     assert rule(train, test) == 2 / 3  # of what training has not, the prior decides; of equals the first
     assert rule(split(["a", "b"], list("xy")), split(["a", "a", "b"], list("xxy"))) == 1 / 3  # too short for runs: constant
     wide = split(["ca", "cb"], list("xy"))  # codes beyond 255 are told apart
