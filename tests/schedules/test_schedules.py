@@ -9,9 +9,11 @@ from helpers import TINY_PRUNE, tiny_config
 
 from espalier import SequenceClassifier
 from espalier.analysis import tables
+from espalier.errors import InputError
 from espalier.learning import runner as runner_module
 from espalier.learning.training import Start, place
 from espalier.names import SCHEDULES, load
+from espalier.runs import run as run_module
 from espalier.runs.files import digest
 from espalier.studies import controls, prune
 from espalier.studies.config import Logger, Mode, Model, PruneConfig, Retrain
@@ -165,6 +167,18 @@ def test_every_schedule_from_a_file_of_other_sizes(door, tmp_path, monkeypatch, 
     assert code == 0, err
     again = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs" / "trainings").rglob("result.json")}
     assert again == stamps != {}
+
+
+def test_a_long_chain_of_levels_is_not_walked_again_and_again(tmp_path, monkeypatch):
+    looked, read = [], run_module.read_result
+    monkeypatch.setattr(run_module, "read_result", lambda directory: looked.append(directory) or read(directory))
+    config = fixed(tmp_path, percent=[100], schedule={"name": "fixed_number", "weights": 12}, curve=False)
+    config.retrain.max_epochs = 0
+    run = finished(config)
+    levels = len(tables.read(run / "summary.csv"))
+    assert levels == 32 and len(looked) <= 5 * levels  # 198 i2h and 183 h2h weights; a few looks at each
+    with pytest.raises(InputError, match=r"schedule\.weights=1 of 381 makes 381 levels, at most 200: raise it"):
+        finished(fixed(tmp_path, percent=[100], schedule={"name": "fixed_number", "weights": 1}))
 
 
 class Killed(BaseException):

@@ -86,14 +86,17 @@ class Runner:
     def __init__(self, outputs, seed, threads=1, device="auto", boards=False):
         self.outputs, self.seed, self.threads, self.device, self.boards = outputs, seed, threads, device, boards
         self._before = {}  # file of a reference -> its columns and judged score
+        self._known = {}  # directory -> `Trained` that was looked at: chains of levels are not walked again and again
 
     def find(self, training):
         """The `Trained` of a training that is done, else None."""
         run = place(training, self.outputs, self.seed)
-        result = run.result()
-        if result is None or result["starts"] != self.digests(training):
-            return None
-        return Trained(training, run, result)
+        if run.directory not in self._known:
+            result = run.result()
+            if result is None or result["starts"] != self.digests(training):
+                return None
+            self._known[run.directory] = Trained(training, run, result)
+        return self._known[run.directory]
 
     def __call__(self, training, again=False, **shown):
         """shown: board (a `Board`), label (for the progress), lines (whether an epoch is worth one).
@@ -101,6 +104,10 @@ class Runner:
         again: train although it is done.  Whoever wants the same training waits. What it needs is trained first.
         """
         run = place(training, self.outputs, self.seed)
+        if again:
+            self._known.pop(run.directory, None)
+        elif run.directory in self._known:
+            return self._known[run.directory]
         for start in starts_of(training):
             if start.training:
                 self(start.training, label="base", lines=True)

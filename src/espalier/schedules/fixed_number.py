@@ -3,7 +3,13 @@
 total: the weights that compete; the last level removes what is left to the highest percent.
 """
 
+import math
+
+from espalier.errors import InputError
 from espalier.learning.training import Start
+
+#: Levels, each of which starts from the one before.
+MOST = 200
 
 
 def fixed_number(level, start, percents, run, settings):
@@ -12,6 +18,9 @@ def fixed_number(level, start, percents, run, settings):
         yield run(level(0, start))
         return
     total = run(level(0, start, epochs=0)).total
+    count = math.ceil(highest / 100 * total / settings["weights"])
+    if count > MOST:
+        raise InputError(f"schedule.weights={settings['weights']} of {total} makes {count} levels, at most {MOST}: raise it")
     while percent < highest:
         percent = min(percent + 100 * settings["weights"] / total, highest)
         training = level(percent, start)
