@@ -150,6 +150,20 @@ def test_another_tolerance_of_the_sentences_trains_nothing_again(door, tmp_path)
     assert code == 0 and "within 0.2 of the base" in out, err
 
 
+def test_runs_of_before_are_reported_still(door, tmp_path):
+    """Their config.yaml has keys of every kind of data, their results do not say which levels there are."""
+    code, _, err = door("prune", *FAST, "cell=gru", "percent=[50]")
+    assert code == 0, err
+    (run,) = (tmp_path / "outputs" / "prune").glob("*/seed_0")
+    text = (run / "config.yaml").read_text(encoding="utf-8")
+    (run / "config.yaml").write_text(text.replace("data:\n", "data:\n  train: null\n  test: null\n"), encoding="utf-8")
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    del result["percents"]
+    (run / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    code, out, err = door("prune", f"report={run}")
+    assert code == 0 and "safe percent" in out, err
+
+
 def test_a_percent_that_looks_like_a_share_is_said_before_work(door):
     code, _, err = door("prune", *FAST, "cell=gru", "percent=0.8", "retrain.max_epochs=0")
     assert code == 0 and err.startswith("note: percent=0.8 removes 0.8 % of the weights; for 80 % say 80\n"), err

@@ -531,8 +531,13 @@ def refuse_unknown(composed, kind):
 
 
 def from_yaml(path, kind):
-    """The configuration object in a run's config.yaml."""
-    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.load(path)))
+    """The configuration object in a run's config.yaml. Runs of before the kinds of data had keys of their own had all of them:
+    those that mean nothing are passed over.
+    """
+    stored = OmegaConf.load(path)
+    own = KINDS[stored.data.name].__dataclass_fields__
+    stored.data = {key: value for key, value in stored.data.items() if key in own}
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), stored))
 
 
 def register():

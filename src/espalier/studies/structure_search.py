@@ -195,8 +195,9 @@ def analyse(config, run, experiment):
 def analyse_again(directory, experiment):
     """`analyse` for the search in a folder."""
     config = from_yaml(directory / "config.yaml", StructureConfig)
-    config.outputs = str(directory.resolve().parents[2])
-    return analyse(config, structure_run(config), experiment)
+    run = structure_run(config)
+    run.directory = directory  # also where its address would be another one by now
+    return analyse(config, run, experiment)
 
 
 # Training of single graphs
