@@ -164,6 +164,17 @@ def test_runs_of_before_are_reported_still(door, tmp_path):
     assert code == 0 and "safe percent" in out, err
 
 
+def test_a_sweep_of_before_is_told_with_the_tolerance_of_its_runs(door, tmp_path):
+    code, _, err = door("prune", "-m", *FAST, "cell=gru", "percent=[50]", "safe.tolerance=0.3")
+    assert code == 0, err
+    (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    about = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
+    del about["safe"]
+    (folder / "sweep.json").write_text(json.dumps(about), encoding="utf-8")
+    code, out, err = door("prune", f"report={folder}")
+    assert code == 0 and "within 0.3 of the base" in out, err
+
+
 def test_a_percent_that_looks_like_a_share_is_said_before_work(door):
     code, _, err = door("prune", *FAST, "cell=gru", "percent=0.8", "retrain.max_epochs=0")
     assert code == 0 and err.startswith("note: percent=0.8 removes 0.8 % of the weights; for 80 % say 80\n"), err

@@ -1,1 +1,1 @@
-"""LightningModules and the few callbacks they need."""
+"""A training: what identifies it, and how it is found, trained and resumed. Lightning lives here."""

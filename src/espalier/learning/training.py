@@ -78,7 +78,7 @@ class Training:
     regaining: Regaining | None = None
 
     def plain(self):
-        """Nested plain values; a start is told by its own identity. What has its birth value is left out."""
+        """Nested plain values; a start is told by its own identity, and what is None is left out."""
         told = {}
         for field in fields(self):
             value = getattr(self, field.name)

@@ -132,7 +132,7 @@ class Pruning(pl.Callback):
 
     def on_load_checkpoint(self, trainer, pl_module, checkpoint):
         kind = type(self).__qualname__
-        others = [key for key in checkpoint.get("callbacks", {}) if str(key).startswith(kind)]
+        others = [key for key in checkpoint.get("callbacks", {}) if key == kind or str(key).startswith(kind + "{")]
         if others and self.state_key not in others:
             raise InputError(
                 f"the checkpoint was pruned by {', '.join(others)}, this callback is {self.state_key}: resume with the former, "
@@ -155,7 +155,8 @@ class Pruning(pl.Callback):
             raise InputError("the checkpoint has other masks than this callback: resume with those, or load the weights alone")
         for name, value in arguments.items() if not self.given else ():
             asked = self.arguments[name]
-            if (list(value) if name == "block" else value) != (list(asked) if name == "block" else asked):
+            same = list(value) == list(asked) if name == "block" else value == asked
+            if not same:
                 raise InputError(
                     f"the checkpoint was pruned with {name}={value}, this callback says {name}={asked}: resume with the "
                     "former, or load the weights alone and prune anew"

@@ -1,1 +1,1 @@
-"""The stories: train, prune. Each reads like the algorithm."""
+"""The studies, one per door: which trainings they want and what they make of them; and what the command line calls."""

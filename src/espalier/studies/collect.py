@@ -13,7 +13,7 @@ from espalier.runs import files
 from espalier.runs.identity import OUTSIDE
 from espalier.runs.run import read_result, versions
 from espalier.studies import controls
-from espalier.studies.config import PruneConfig, StructureConfig, Tolerance, from_yaml
+from espalier.studies.config import PruneConfig, StructureConfig, from_yaml
 from espalier.studies.plan import RUNS, label, prune_run, train_run
 
 
@@ -25,11 +25,9 @@ def command():
 def about(cell, experiment, run=None):
     """What a report of a structure search says of itself."""
     told = {"cell": cell, "command": command(), "experiment": experiment, "versions": versions()}
-    return (
-        told
-        if run is None
-        else {**told, "config": (run / "config.yaml").read_text(encoding="utf-8"), "seed": run.config["seed"]}
-    )
+    if run is not None:
+        told |= {"config": (run / "config.yaml").read_text(encoding="utf-8"), "seed": run.config["seed"]}
+    return told
 
 
 def describe(folder, story, experiment, runs, safe):
@@ -89,8 +87,6 @@ def structures(folder, directories, about, unfinished=()):
     )
 
 
-#: Tolerance of the sentences of a sweep that does not say its own.
-DEFAULT_SAFE = Tolerance().tolerance
 TABLES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
 #: What tells the rows of a table apart; runs of a sweep may repeat rows (its base, its curve), which are kept once.
 KEYS = {
@@ -185,9 +181,7 @@ def again(path, story, safe=None):
         raise InputError(f"report={path} was made by {own}.py; {own}.py report={path} tells it again")
     if sweep is None:
         runs = pd.DataFrame({"run": ["."], "overrides": [""]})
-        own = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")).get("safe", {})
-        sweep = {"experiment": None, "command": f"python {story}.py report={path}", "safe": own.get("tolerance")}
-        root = folder
+        sweep, root = {"experiment": None, "command": f"python {story}.py report={path}"}, folder
     else:
         runs, root = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False), folder.parents[1]
     states = [(root / run, overrides, read_result(root / run)) for run, overrides in runs.itertuples(index=False)]
@@ -198,5 +192,7 @@ def again(path, story, safe=None):
     about = {"command": sweep["command"], "experiment": sweep["experiment"]}
     if story == "structure_search":
         return folder, structures(folder, done, about, unfinished), len(unfinished), None
-    about["safe"] = sweep.get("safe", DEFAULT_SAFE) if safe is None else safe
+    if safe is None:  # a run alone, and a sweep of before, have it in their configuration
+        safe = sweep.get("safe", from_yaml(done[0] / "config.yaml", PruneConfig).safe.tolerance)
+    about["safe"] = safe
     return folder, pruning(folder, done, about, unfinished), len(unfinished), about["safe"]
