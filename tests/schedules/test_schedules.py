@@ -231,7 +231,7 @@ def test_a_sweep_over_schedules_tells_them_apart(door, tmp_path):
     assert code == 0, err
     (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
     assert set(tables.read(folder / "summary.csv")["variant"]) == {
-        "schedule.name=one_shot schedule.of=None", "schedule.name=iterative schedule.of=all"
+        "schedule.name=one_shot", "schedule.name=iterative schedule.of=all"
     }  # fmt: skip
 
 

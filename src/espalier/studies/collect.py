@@ -124,7 +124,10 @@ def variants_of(directories):
         flat[directory] = {key: str(value) for key, value in _flat(config) if key.split(".")[0] not in told}
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     varied = [key for key in keys if len({values.get(key) for values in flat.values()}) > 1]
-    return {directory: " ".join(f"{key}={values.get(key)}" for key in varied) for directory, values in flat.items()}
+    return {
+        directory: " ".join(f"{key}={values[key]}" for key in varied if key in values)  # a schedule has its own keys only
+        for directory, values in flat.items()
+    }
 
 
 def _flat(config, prefix=""):
