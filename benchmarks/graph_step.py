@@ -21,7 +21,7 @@ from espalier.data.batching import Batches, shuffled
 from espalier.graphs import barabasi_albert, watts_strogatz
 from espalier.nn import GraphClassifier
 from espalier.runs.identity import plain
-from espalier.studies.config import Reber
+from espalier.settings import Reber
 
 BOUNDS = {
     "summed": {"rnn_tanh": 8.0, "rnn_relu": 8.0, "gru": 5.0, "lstm": 15.0},

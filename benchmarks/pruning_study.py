@@ -20,8 +20,8 @@ from train_epoch import BOUNDS
 from espalier.data.batching import Batches, shuffled
 from espalier.learning.bench import load_data
 from espalier.runs.identity import plain
+from espalier.settings import Mode, PruneConfig, Reber, Retrain
 from espalier.studies import prune
-from espalier.studies.config import Mode, PruneConfig, Reber, Retrain
 
 LEVELS, EPOCHS = [50, 90], 2
 DATA = Reber(train_size=5000, test_size=2000, validation_fraction=0.2)

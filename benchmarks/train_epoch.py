@@ -14,14 +14,14 @@ import tempfile
 import time
 
 import torch
+from espalier.learning.classifier import Classifier
 from loop import LoopClassifier
 from torch.nn import functional as F
 
 from espalier.data.batching import Batches, shuffled
 from espalier.learning.bench import Bench
-from espalier.learning.classifier import Classifier
+from espalier.settings import Reber, Shares, TrainConfig, Trainer
 from espalier.studies import train as story
-from espalier.studies.config import Reber, Shares, TrainConfig, Trainer
 from espalier.studies.plan import base_training
 
 BOUNDS = {"rnn_tanh": 2.8, "rnn_relu": 2.8, "gru": 2.0, "lstm": 4.5}

@@ -7,7 +7,7 @@ import torch
 from helpers import tiny_config
 
 from espalier import cli
-from espalier.studies.config import TrainConfig
+from espalier.settings import TrainConfig
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from espalier.studies.config import Model, PruneConfig, Reber, Retrain, Trainer
+from espalier.settings import Model, PruneConfig, Reber, Retrain, Trainer
 
 #: Overrides that make any job of ours a matter of a second.
 TINY = [

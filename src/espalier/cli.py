@@ -14,8 +14,8 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from espalier import settings as schema
 from espalier.errors import InputError
-from espalier.studies import config as schema
 
 #: launcher -> extra of ours that installs it
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}
@@ -38,6 +38,7 @@ def job(composed):
     from espalier.studies import stories
 
     settings = HydraConfig.get()
+    importable(settings.runtime)
     experiment = settings.runtime.choices.get("experiment")
     if settings.mode == RunMode.MULTIRUN:
         parallel = not settings.launcher._target_.endswith(".BasicLauncher")
@@ -50,6 +51,16 @@ def job(composed):
         return stories.run_job(settings.job.name, composed, sweeping=False, experiment=experiment, given=given)
     except (InputError, OSError) as error:  # here, because Hydra adds lines to what leaves a job
         give_up(error)
+
+
+def importable(runtime):
+    """Make the folder where the command was given, and that of -cd, importable, here and in processes that start from here."""
+    places = [source.path for source in runtime.config_sources if source.provider == "command-line"]
+    for place in (runtime.cwd, *places):
+        if place not in sys.path:
+            sys.path.insert(0, place)
+    others = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys((*reversed((runtime.cwd, *places)), *others)))
 
 
 def enter(folder):

@@ -1,9 +1,12 @@
 """What can be chosen by name, and where it stands. Imports nothing heavy, so that a wrong name is told before torch is loaded.
 
-A new score, optimizer or regressor of the project is a line here, beside its file (and, for a score, a file in `conf/score`).
+Something new of the project is a line here, beside its file and, where it is a member of a group, its file in `conf/`. What is
+the user's own needs no line: its import path stands in its place.
 """
 
 import importlib
+
+from espalier.errors import InputError
 
 #: Cell -> number of gates stacked along the rows of its weights.
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
@@ -31,13 +34,27 @@ SCHEDULES = {
     "fixed_number": "espalier.schedules.fixed_number:fixed_number",
     "rewind": "espalier.schedules.rewind:rewind",
     "bisect": "espalier.schedules.bisect:bisect",
+    "gradual": "espalier.schedules.gradual:gradual",
 }
+#: Tasks: functions that return an `espalier.tasks.Task`.
+TASKS = {
+    "classify": "espalier.tasks.classify:classify",
+    "regress": "espalier.tasks.regress:regress",
+    "next_token": "espalier.tasks.next_token:next_token",
+    "logged": "espalier.tasks.logged:logged",
+}
+#: Models: what is called with the data's sizes and the keys of the model.
+MODELS = {"recurrent": "espalier.nn:SequenceClassifier", "graph": "espalier.nn.graph:wired"}
 #: Kinds of data: functions from their settings to `espalier.data.Data`.
 DATA = {
     "reber": "espalier.data.reber:load",
     "reber_csv": "espalier.data.reber_csv:load",
     "strings_csv": "espalier.data.strings_csv:load",
     "sequences": "espalier.data.sequences:load",
+    "text": "espalier.data.text:load",
+    "adding": "espalier.data.adding:load",
+    "copy": "espalier.data.copy:load",
+    "embedded_reber": "espalier.data.embedded_reber:load",
 }
 OPTIMIZERS = {
     "adam": "torch.optim:Adam",
@@ -59,6 +76,26 @@ REGRESSORS = {
 
 
 def load(place):
-    """What stands at `module:name`."""
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
+    """What stands at `module:name`, or at the import path `module.name`.  Raises: InputError if nothing does."""
+    module, _, name = place.partition(":") if ":" in place else place.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # a module of the user's misses another one
+        raise InputError(f"{place}: there is no module {error.name!r} in this folder, in that of -cd, or installed") from None
+    except (AttributeError, ValueError) as error:
+        if (isinstance(error, AttributeError) and module in str(error)) or isinstance(error, ValueError):
+            raise InputError(f"{place}: the module {module!r} has no {name}") from None
+        raise
+
+
+def call(place, keywords, what):
+    """What `place` returns for these keywords.  Raises: InputError, naming `what`, if it does not take them."""
+    function = load(place)
+    try:
+        return function(**keywords)
+    except TypeError as error:
+        if error.__traceback__.tb_next is not None:  # from within
+            raise
+        raise InputError(f"{what}: {place} cannot be called with {', '.join(keywords) or 'nothing'} ({error})") from None

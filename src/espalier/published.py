@@ -83,8 +83,8 @@ def graph_classifier(state_dict, graph, cell, readout="last_step", gate_mask="in
     """
     _refuse_oddities(state_dict)
     codes, width = _matrix(state_dict, "embedding.weight")
-    classes, _ = _matrix(state_dict, "out.weight")
-    arguments = dict(width=width, codes=codes, classes=classes, readout=readout, gate_mask=gate_mask, init="uniform")
+    outputs, _ = _matrix(state_dict, "out.weight")
+    arguments = dict(width=width, codes=codes, outputs=outputs, readout=readout, gate_mask=gate_mask, init="uniform")
     model = GraphClassifier(graph, cell, skip="separate", **arguments)
     values = {}
     for key, value in state_dict.items():
@@ -142,7 +142,7 @@ def build(state_dict, cell, readout="last_token"):
                 f"not the weights of {cell}: weight_hh of layer {l} is {rows} x {columns}, {cell} has {gates(cell)} gates"
             )
         hidden.append(columns)
-    sizes = {"classes": _matrix(state_dict, "head.weight")[0]}
+    sizes = {"outputs": _matrix(state_dict, "head.weight")[0]}
     if values:
         sizes["features"] = _matrix(state_dict, "recurrent.layers.0.weight_ih_l0")[1]
     else:

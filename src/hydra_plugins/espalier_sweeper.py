@@ -53,11 +53,13 @@ class Sweeper(BasicSweeper):
         self.composed, self.groups = {}, {}
 
     def sweep(self, arguments):
+        from espalier.cli import importable
         from espalier.runs import progress
+        from espalier.settings import notes
         from espalier.studies import collect, stories
-        from espalier.studies.config import notes
 
         story = self.config.hydra.job.name
+        importable(self.config.hydra.runtime)
         jobs = self.plan(arguments, story)
         experiment = self.config.hydra.runtime.choices.get("experiment")
         sweep = Sweep(self.folder(story, jobs, experiment), jobs, experiment)
@@ -87,7 +89,7 @@ class Sweeper(BasicSweeper):
 
     def plan(self, arguments, story):
         """Compose every job once and check it.  Raises: InputError, before any job starts."""
-        from espalier.studies.config import to_config
+        from espalier.settings import to_config
         from espalier.studies.plan import RUNS, base_run
 
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)

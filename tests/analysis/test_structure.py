@@ -14,7 +14,7 @@ from espalier.analysis.correlation import correlations, holm, one
 from espalier.analysis.prediction import FEATURES, FORESTS, best, needed, prediction, published
 from espalier.errors import InputError
 from espalier.graphs import STUDY, barabasi_albert, properties, watts_strogatz
-from espalier.studies.config import Predictor
+from espalier.settings import Predictor
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from espalier.data.strings_csv import encode
 from espalier.errors import InputError
 from espalier.pruning import prune
 from espalier.runs.identity import plain
-from espalier.studies.config import Sequences, StringsCsv
+from espalier.settings import Sequences, StringsCsv
 
 #: Overrides that make any job of ours a matter of a second, of data that have their own size.
 FAST = [key for key in TINY_PRUNE if "data.t" not in key]
@@ -34,7 +34,7 @@ def load(kind, **settings):
 def test_sequences_are_read_padded_and_scaled_on_train_alone(files):
     found = load(Sequences, **files, validation_fraction=0.25)
     assert [len(split) for split in (found.train, found.validation, found.test)] == [45, 15, 60]
-    assert found.sizes == {"features": 2, "classes": 2} and found.labels == ("a", "b")
+    assert found.sizes == {"features": 2, "outputs": 2} and found.labels == ("a", "b")
     real = torch.arange(found.train.sequences.shape[1])[None] < found.train.lengths[:, None]
     steps = found.train.sequences[real].double()
     torch.testing.assert_close(steps.mean(0), torch.zeros(2, dtype=torch.float64), rtol=0, atol=1e-6)
@@ -156,12 +156,12 @@ def test_series_and_labels_called_na_are_names(files, tmp_path):
 def test_a_base_of_values_from_a_file(door, tmp_path, files):
     torch.manual_seed(0)
     settings = ["data=sequences", f"data.train={files['train']}", f"data.test={files['test']}", "logger=none", "cell=gru"]
-    torch.save(SequenceClassifier("gru", (6, 5), features=2, classes=2).state_dict(), tmp_path / "two.pt")
+    torch.save(SequenceClassifier("gru", (6, 5), features=2, outputs=2).state_dict(), tmp_path / "two.pt")
     code, _, err = door("prune", *FAST, *settings, "percent=[50]", "base=two.pt")
     assert code == 0, err
-    torch.save(SequenceClassifier("gru", (6, 5), features=3, classes=2).state_dict(), tmp_path / "three.pt")
+    torch.save(SequenceClassifier("gru", (6, 5), features=3, outputs=2).state_dict(), tmp_path / "three.pt")
     code, _, err = door("prune", *FAST, *settings, "percent=[50]", "base=three.pt")
-    assert code == 2 and "three.pt: it has 3 features, 2 classes; the data need 2 features, 2 classes" in err, err
+    assert code == 2 and "three.pt: it has 3 features, 2 outputs; the data need 2 features, 2 outputs" in err, err
 
 
 def test_files_that_do_not_belong_together(files, tmp_path):
@@ -189,7 +189,7 @@ def write_strings(tmp_path):
 def test_strings_of_any_characters_and_labels(tmp_path):
     files = write_strings(tmp_path)
     found = load(StringsCsv, **files)
-    assert found.labels == ("no, none", "Äpfel", "βeta") and found.sizes["classes"] == 3
+    assert found.labels == ("no, none", "Äpfel", "βeta") and found.sizes["outputs"] == 3
     characters = sorted(set("äβ語0123456789"))
     assert found.sizes["codes"] == len(characters) + 2  # padding, and what training has not
     tokens, length = found.train.sequences[0], int(found.train.lengths[0])
@@ -269,7 +269,7 @@ def test_a_search_over_sequences(door, tmp_path, files):
 @pytest.mark.parametrize("cell", ["rnn_tanh", "rnn_relu", "gru", "lstm"])
 def test_a_network_of_values_is_shrunk_and_rebuilt(cell):
     torch.manual_seed(0)
-    model = SequenceClassifier(cell, (8, 6), features=3, classes=4)
+    model = SequenceClassifier(cell, (8, 6), features=3, outputs=4)
     values, lengths = model.example(5, 7)
     prune(model, structure="unit", percent=50)
     small = shrink(model, say=None)

@@ -5,7 +5,7 @@ from espalier import data
 from espalier.data.strings import encode, read_csv, refuse_conflicts, texts
 from espalier.errors import InputError
 from espalier.runs.identity import plain
-from espalier.studies.config import Reber, ReberCsv
+from espalier.settings import Reber, ReberCsv
 
 
 def load(config):

@@ -345,7 +345,7 @@ def test_one_reader_reads_one_module():
 
 
 def test_shared_parameters_are_refused():
-    model = SequenceClassifier("gru", (6, 6), codes=128, classes=128)
+    model = SequenceClassifier("gru", (6, 6), codes=128, outputs=128)
     model.head.weight = model.embedding.weight
     with pytest.raises(InputError, match=r"embedding\.weight and head\.weight are one shared parameter"):
         espalier.prune(model, structure="unit", percent=50)
@@ -413,7 +413,7 @@ def toy():
 
 
 def scores(model, name, data=None):
-    from espalier.pruning.unit_scores import Context
+    from espalier.pruning.context import Context
     from espalier.pruning.units import all_units, check_readers
 
     units = all_units(model, check_readers(model, {"rnn": ["head"]}))
@@ -437,7 +437,7 @@ def test_activation_by_hand():
 def test_activation_sees_every_layer_and_direction(cell):
     from torch.nn.utils.rnn import pack_padded_sequence
 
-    from espalier.pruning.unit_scores import Context
+    from espalier.pruning.context import Context
     from espalier.pruning.units import all_units, check_readers
 
     torch.manual_seed(0)

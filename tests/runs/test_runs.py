@@ -12,7 +12,7 @@ from espalier.runs.identity import identity, plain
 from espalier.runs.progress import Progress, clock
 from espalier.runs.run import Run
 from espalier.runs.seeds import generator, seeded, stream
-from espalier.studies.config import PruneConfig, Reber, Structure, StructureConfig, Tolerance, TrainConfig
+from espalier.settings import PruneConfig, Reber, Structure, StructureConfig, Tolerance, TrainConfig
 from espalier.studies.plan import base_run, base_training, prune_run
 
 

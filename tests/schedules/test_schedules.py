@@ -15,8 +15,8 @@ from espalier.learning.training import Start, place
 from espalier.names import SCHEDULES, load
 from espalier.runs import run as run_module
 from espalier.runs.files import digest
+from espalier.settings import Logger, Mode, Model, PruneConfig, Retrain
 from espalier.studies import controls, prune
-from espalier.studies.config import Logger, Mode, Model, PruneConfig, Retrain
 from espalier.studies.plan import base_start, base_training, level, prune_run
 from espalier.studies.train import runner_of
 
@@ -75,7 +75,7 @@ def test_a_fixed_number_goes_at_every_level(asked):
 
 
 def test_rewind_ranks_the_trained_and_cuts_the_early(asked):
-    levels, _, base = asked("rewind", [50, 80], epoch=1)
+    levels, _, base = asked("rewind", [50, 80], epoch=1, fresh=False)
     early = Start(dataclasses.replace(base.training, epochs=1))
     assert all(training.start == early and training.epochs == base.training.epochs for training in levels)
     assert not any(training.regaining.stop for training in levels)  # as long as the base, whatever is regained meanwhile
@@ -238,7 +238,7 @@ def test_a_sweep_over_schedules_tells_them_apart(door, tmp_path):
 @pytest.mark.parametrize(
     "overrides, told",
     [
-        (["schedule=none"], "schedule=none is unknown; there are bisect, fixed_number, iterative, one_shot, rewind"),
+        (["schedule=none"], "schedule=none is unknown; there are bisect, fixed_number, gradual, iterative, one_shot, rewind"),
         (["schedule=iterative", "schedule.of=some"], "schedule.of must be all or left, got 'some'"),
         (["schedule=rewind", "schedule.epoch=-1"], "schedule.epoch must be a whole number, not negative, got -1"),
         (["schedule=rewind", "schedule.epoch=99"], "schedule.epoch=99 is after the last epoch of the base, 2"),

@@ -17,8 +17,8 @@ from espalier.nn import CELLS
 from espalier.runs import progress
 from espalier.runs.identity import plain
 from espalier.runs.seeds import generator
+from espalier.settings import Logger, Model, Readout, Retrain, Rule, Target, TrainConfig, Weights
 from espalier.studies import prune, train
-from espalier.studies.config import Logger, Model, Readout, Retrain, Rule, Target, TrainConfig, Weights
 from espalier.studies.plan import base_run, base_training, prune_run, train_run
 
 
@@ -150,7 +150,7 @@ def test_killed_and_repeated_equals_uninterrupted(tmp_path, monkeypatch, moment,
 
 
 def prune_mode(name):
-    from espalier.studies.config import Mode
+    from espalier.settings import Mode
 
     return Mode[name]
 
@@ -282,9 +282,9 @@ def test_a_base_whose_keys_begin_with_a_wrapper(config, tmp_path, wrapper, capsy
         (lambda s: s.update({"recurrent.layers.1.weight_ih_l0": torch.zeros(20, 4)}), "sizes do not fit"),
         (
             lambda s: s.update({"head.weight": torch.zeros(3, 5), "head.bias": torch.zeros(3)}),
-            "128 codes, 3 classes; the data need 128 codes, 2 classes",
+            "128 codes, 3 outputs; the data need 128 codes, 2 outputs",
         ),
-        (lambda s: s.update({"embedding.weight": torch.zeros(60, 6)}), "it has 60 codes, 2 classes"),
+        (lambda s: s.update({"embedding.weight": torch.zeros(60, 6)}), "it has 60 codes, 2 outputs"),
         (lambda s: s.pop("head.bias"), "missing head.bias"),
         (lambda s: s.update({"extra": torch.zeros(1)}), "unknown extra"),
         (lambda s: s.clear(), "not a state dict"),

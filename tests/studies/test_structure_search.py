@@ -15,8 +15,8 @@ from espalier.errors import InputError
 from espalier.graphs import STUDY
 from espalier.learning import runner
 from espalier.runs import progress
+from espalier.settings import Graph, StructureConfig, Trainer
 from espalier.studies import structure_search
-from espalier.studies.config import Graph, StructureConfig, Trainer
 from espalier.studies.plan import structure_run
 
 TINY = [*TINY_SEARCH, "logger=none"]
@@ -265,14 +265,14 @@ def test_bad_input_is_one_line(door, overrides, told):
 
 
 def test_every_choice_of_wiring_runs_one_step(config):
-    from espalier.studies.config import GateMask, GraphModel, H2h, Sinks, Skip
+    from espalier.settings import GateMask, GraphModel, H2h, Sinks, Skip
 
     named = structure_search.search_graphs(config().graph)[8]
     tokens, lengths = torch.randint(65, 90, (4, 7)), torch.tensor([7, 3, 1, 5])
     for skip in Skip:
         for h2h in H2h:
             for sinks in Sinks:
-                own = config(cell="lstm", model=GraphModel(skip, GateMask.interleaved, h2h, sinks, embedding=7))
+                own = config(cell="lstm", model=GraphModel("graph", skip, GateMask.interleaved, h2h, sinks, embedding=7))
                 model = structure_search.network(own, named)
                 nn.functional.cross_entropy(model(tokens, lengths), lengths % 2).backward()
                 assert all(torch.isfinite(p.grad).all() for p in model.parameters())

@@ -22,8 +22,8 @@ from helpers import TINY_PRUNE
 from espalier.analysis import tables
 from espalier.errors import InputError
 from espalier.runs.device import device
+from espalier.settings import PruneConfig, Target
 from espalier.studies import controls
-from espalier.studies.config import PruneConfig, Target
 
 ROOT = Path(__file__).parents[2]
 FAST = [*TINY_PRUNE, "curve=false", "logger=none"]

@@ -1,4 +1,4 @@
-"""Which properties of a graph go with the accuracy of the network wired like it."""
+"""Which properties of a graph go with the quality of the network wired like it."""
 
 import numpy as np
 import pandas as pd
@@ -11,20 +11,21 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def correlations(frame):
-    """Correlation of every property with `test_acc`, over all graphs (family `all`) and within each family.
+def correlations(frame, column="test_acc"):
+    """Correlation of every property with the quality of the networks, `column`, over all graphs (family `all`) and within
+    each family.
 
-    frame: the columns `STUDY` (and `DIRECTED`, as far as they are there), `graph` (the family) and `test_acc`.
+    frame: the columns `STUDY` (and `DIRECTED`, as far as they are there), `graph` (the family) and `column`.
     Returns a DataFrame with `COLUMNS`: Pearson's r with its 95 % interval (Fisher's z), Spearman's rho with its own (Bonett
     and Wright 2000), the two-sided p of r, and `p_adjusted`, corrected for the number of properties within the family
-    (Holm 1979). NaN where a property or the accuracy does not vary, or where there are fewer than four graphs.
+    (Holm 1979). NaN where a property or the quality does not vary, or where there are fewer than four graphs.
     """
     known = [name for name in (*STUDY, *DIRECTED) if name in frame]
     families = ["all", *(dict.fromkeys(frame["graph"]) if frame["graph"].nunique() > 1 else ())]
     parts = []
     for family in families:
         own = frame if family == "all" else frame[frame["graph"] == family]
-        rows = [{"property": name, "family": family, **one(own[name], own["test_acc"])} for name in known]
+        rows = [{"property": name, "family": family, **one(own[name], own[column])} for name in known]
         part = pd.DataFrame(rows)
         parts.append(part.assign(p_adjusted=holm(part["p"].to_numpy())))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]

@@ -52,31 +52,36 @@ def interval(values):
     return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
 
 
-def band(axis, x, groups, **line):
-    """Mean over the repetitions at each x, with its 95 % interval as a band where there are several."""
+def band(axis, x, groups, metric, **line):
+    """Mean over the repetitions at each x, with its 95 % interval as a band, within the metric's limits."""
     means = np.array([np.mean(values) for values in groups])
     half = np.array([interval(values) for values in groups])
     (drawn,) = axis.plot(x, means, **line)
     if not np.isnan(half).all():
-        low, high = np.clip(means - half, 0, 1), np.clip(means + half, 0, 1)  # accuracies
+        low, high = metric.inside(means - half), metric.inside(means + half)
         axis.fill_between(x, low, high, color=drawn.get_color(), alpha=0.18, linewidth=0)
 
 
 def baseline_lines(axis, baselines, on_test=False):
     """A thin line per trivial rule, named at the right edge; on_test: say that they were measured on test."""
-    for accuracy in baselines.values():
-        axis.axhline(accuracy, color="grey", linewidth=0.7, linestyle=":")
-    # Rules of nearly the same accuracy share one name.
-    near = {}
-    for name, accuracy in sorted(baselines.items(), key=lambda item: item[1]):
-        key = next((other for other in near if abs(other - accuracy) < 0.03), accuracy)
+    for value in baselines.values():
+        axis.axhline(value, color="grey", linewidth=0.7, linestyle=":")
+    # Rules of nearly the same value share one name.
+    near, span = {}, max(baselines.values(), default=1) - min(baselines.values(), default=0)
+    for name, value in sorted(baselines.items(), key=lambda item: item[1]):
+        key = next((other for other in near if abs(other - value) < max(0.03, 0.04 * span)), value)
         near.setdefault(key, []).append(name)
-    for accuracy, names in near.items():
+    for value, names in near.items():
         name = ", ".join(names) + (" (test)" if on_test else "")
         axis.annotate(
-            name, (1, accuracy), xycoords=("axes fraction", "data"), fontsize=6.5, color="grey",
+            name, (1, value), xycoords=("axes fraction", "data"), fontsize=6.5, color="grey",
             ha="right", va="bottom", xytext=(-2, 1), textcoords="offset points",
         )  # fmt: skip
+
+
+def top(metric, room):
+    """Limits of an axis: some room above the most that the metric can be, where there is such a thing."""
+    return None, None if metric.limits[1] is None else metric.limits[1] + room
 
 
 @matplotlib.rc_context(STYLE)
@@ -84,6 +89,8 @@ def examples(folder, data):
     """Examples by label per split, and lengths by label of everything, train (with validation), test: the study's figures 4.2
     to 4.5, of any labelled sequences.
     """
+    if not data.labels:
+        return
     train = [split for split in (data.train, data.validation) if len(split)]
     names = data.labels[::-1] if len(data.labels) == 2 else data.labels  # of the study's, valid comes first
     colours = ["#1b6ca8", "#c8553d"] if len(names) == 2 else [plt.get_cmap("tab20")(k % 20) for k in range(len(names))]
@@ -113,15 +120,18 @@ def examples(folder, data):
 
 
 @matplotlib.rc_context(STYLE)
-def training(folder, rows, cell, baselines):
-    """The study's figures 6.1 to 6.4: accuracy on train and test (and validation) by epoch."""
+def training(folder, rows, cell, baselines, metric):
+    """The study's figures 6.1 to 6.4: what judges, on train and test (and validation), by epoch."""
     rows = pd.DataFrame(rows)
     figure, (axis,) = grid(1, 6, 3.6)
     for split, name, colour in (("train", "train", "#8d99ae"), ("val", "validation", "#1b6ca8"), ("test", "test", "#c8553d")):
-        if rows[f"{split}_accuracy"].notna().any():
-            axis.plot(rows["epoch"], rows[f"{split}_accuracy"].astype(float), label=name, color=colour, linewidth=1.3)
+        values = rows[f"{split}_{metric.name}"]
+        if values.notna().any():
+            axis.plot(rows["epoch"], values.astype(float), label=name, color=colour, linewidth=1.3)
     baseline_lines(axis, baselines)
-    axis.set(title=f"{NAMES.get(cell, cell)}: training of the base", xlabel="epoch", ylabel="accuracy", ylim=(None, 1.01))
+    axis.set(
+        title=f"{NAMES.get(cell, cell)}: training of the base", xlabel="epoch", ylabel=metric.label, ylim=top(metric, 0.01)
+    )
     axis.legend(loc="center right", fontsize=7)
     save(figure, folder, "training")
 
@@ -138,17 +148,17 @@ def titled(key, keys, first=0):
     return ", ".join(told[first:])
 
 
-def pruning(folder, summaries, curve, rows, survivors, baselines):
-    """The three figures of pruning: `accuracy`, `regain`, `survivors`."""
+def pruning(folder, summaries, curve, rows, survivors, baselines, metric):
+    """The three figures of pruning: the metric's (`accuracy`), `regain`, `survivors`."""
     summaries, rows, survivors, curve = map(as_series, (summaries, rows, survivors, curve))
-    accuracy(folder, summaries, curve, baselines)
-    regain(folder, summaries, rows)
+    costs(folder, summaries, curve, baselines, metric)
+    regain(folder, summaries, rows, metric)
     survivor_maps(folder, survivors)
 
 
 @matplotlib.rc_context(STYLE)
-def accuracy(folder, summaries, curve, baselines):
-    """Accuracy against percent: right after the cut at every whole percent (line), after retraining (dots), per cell."""
+def costs(folder, summaries, curve, baselines, metric):
+    """What judges against percent: right after the cut at every whole percent (line), after retraining (dots), per cell."""
     keys = series(summaries)
     cells = list(dict.fromkeys(key[0] for key in keys))
     seeds = summaries["seed"].nunique()
@@ -158,17 +168,17 @@ def accuracy(folder, summaries, curve, baselines):
         for key in (key for key in keys if key[0] == cell):
             colour = COLOURS.get(key[1])
             points = of_series(summaries, key)
-            points = points.assign(cut=judged(points, "cut"), best=judged(points, "best"))
+            points = points.assign(cut=judged(points, "cut", metric), best=judged(points, "best", metric))
             line = dict(color=colour, linewidth=1.3, linestyle=styles[key[2:]], label=titled(key, keys, 1))
             if len(curve) and len(own := of_series(curve, key)):
-                band(axis, *_repeated(own, "percent", "accuracy"), **line)
+                band(axis, *_repeated(own, "percent", metric.name), metric, **line)
             else:
-                band(axis, *_repeated(points, "percent", "cut"), marker=".", **line)
+                band(axis, *_repeated(points, "percent", "cut"), metric, marker=".", **line)
             retrained = points[points["epochs"] > 0]
             if len(retrained):
                 x, groups = _repeated(retrained, "percent", "best")
                 axis.plot(x, [np.mean(values) for values in groups], "o", color=colour, markersize=4, markerfacecolor="white")
-        base = judged(summaries[summaries["cell"] == cell], "base").mean()
+        base = judged(summaries[summaries["cell"] == cell], "base", metric).mean()
         axis.axhline(base, color="black", linewidth=0.8)
         axis.annotate(
             "base",
@@ -180,12 +190,14 @@ def accuracy(folder, summaries, curve, baselines):
             textcoords="offset points",
         )
         baseline_lines(axis, baselines, on_test=True)
-        axis.set(title=NAMES.get(cell, cell), xlabel="percent removed", ylabel="accuracy", xlim=(0, 100), ylim=(None, 1.03))
-        axis.legend(loc="lower left", fontsize=7)
+        axis.set(
+            title=NAMES.get(cell, cell), xlabel="percent removed", ylabel=metric.label, xlim=(0, 100), ylim=top(metric, 0.03)
+        )
+        axis.legend(loc="lower left" if metric.higher else "upper left", fontsize=7)
     split = "validation" if (summaries["judge"] == "validation").all() else "test"
-    told = f"{split} accuracy; line: right after the cut, circle: best after retraining"
+    told = f"{split} {metric.label}; line: right after the cut, circle: best after retraining"
     figure.suptitle(f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""), fontsize=9)
-    save(figure, folder, "accuracy")
+    save(figure, folder, metric.name)
 
 
 def _repeated(frame, x, y):
@@ -195,32 +207,34 @@ def _repeated(frame, x, y):
 
 
 @matplotlib.rc_context(STYLE)
-def regain(folder, summaries, rows):
-    """Accuracy by epoch of retraining, for the levels that cost something right after the cut (as in figure 6.6)."""
+def regain(folder, summaries, rows, metric):
+    """What judges by epoch of retraining, for the levels that cost something right after the cut (as in figure 6.6)."""
     keys = series(summaries)
     figure, axes = grid(len(keys), 3.9, 3.0)
-    column = "val_accuracy" if (summaries["judge"] == "validation").all() else "test_accuracy"
+    column = f"val_{metric.name}" if (summaries["judge"] == "validation").all() else f"test_{metric.name}"
     colours = plt.get_cmap("viridis_r")
     for axis, key in zip(axes, keys):
         points = of_series(summaries, key)
-        base = judged(points, "base").mean()
+        base = judged(points, "base", metric).mean()
         costly = sorted(set(points.loc[points["regain_epoch"] != 0, "percent"]))
         for percent in costly:
             own = of_series(rows, key)
             own = own[own["percent"] == percent]
             colour = colours(0.15 + 0.85 * percent / 100)
-            band(axis, *_repeated(own, "epoch", column), label=f"{percent:g} %", marker=".", color=colour, linewidth=1.2)
+            band(
+                axis, *_repeated(own, "epoch", column), metric, label=f"{percent:g} %", marker=".", color=colour, linewidth=1.2
+            )
         axis.axhline(base, color="black", linewidth=0.8)
-        axis.set(title=titled(key, keys), xlabel="epoch of retraining (0: right after the cut)", ylabel="accuracy")
+        axis.set(title=titled(key, keys), xlabel="epoch of retraining (0: right after the cut)", ylabel=metric.label)
         axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
         if costly:
             axis.legend(fontsize=7, title="removed", title_fontsize=7)
         else:
-            axis.set(xticks=[], ylim=(base - 0.05, base + 0.02))
+            axis.set(xticks=[], ylim=(base - 0.05 * abs(base), base + 0.02 * abs(base)))
             axis.annotate("no level costs anything", (0.5, 0.5), xycoords="axes fraction", ha="center", color="grey")
-    split = "validation" if column == "val_accuracy" else "test"
+    split = "validation" if column.startswith("val_") else "test"
     seeds = summaries["seed"].nunique()
-    told = f"{split} accuracy while retraining; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else "")
+    told = f"{split} {metric.label} while retraining; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else "")
     figure.suptitle(told, fontsize=9)
     save(figure, folder, "regain")
 

@@ -1,4 +1,4 @@
-"""Can the accuracy be predicted from the graph alone?"""
+"""Can the quality of a network be predicted from the graph alone?"""
 
 import warnings
 
@@ -28,7 +28,7 @@ FORESTS = 20
 
 def pipeline(name, seed):
     """The regressor behind a scaling to 0..1 that sees what it is fitted on, and nothing else."""
-    return make_pipeline(MinMaxScaler(), names.load(names.REGRESSORS[name])(seed))
+    return make_pipeline(MinMaxScaler(), names.load(names.REGRESSORS.get(name, name))(seed))
 
 
 def needed(folds):
@@ -36,12 +36,12 @@ def needed(folds):
     return max(2 * folds, 11)
 
 
-def prediction(frame, config):
+def prediction(frame, config, column="test_acc"):
     """R squared of every regressor on every set of features, by both protocols.
 
-    frame: the columns `STUDY` and `test_acc`.  config: regressors, folds, repeats, seed.
+    frame: the columns `STUDY` and `column`, what is predicted.  config: regressors, folds, repeats, seed.
     Returns (DataFrame of regressor, features, protocol, r2, low, high; DataFrame of out-of-fold predictions on all features:
-    row, test_acc and a column per regressor; DataFrame of importance: regressor, property, own, permutation, low, high).
+    row, `column` and one per regressor; DataFrame of importance: regressor, property, own, permutation, low, high).
 
     cross_validation: mean over repeated folds, 95 % interval corrected for their overlap (Nadeau and Bengio 2003).
     published: one split (10 % of the rows, seed 7), scaled on all rows, as the study did; for forests the mean over `FORESTS`
@@ -49,9 +49,9 @@ def prediction(frame, config):
     importance: the regressor's own (coefficients, or impurity), fitted on all rows; permutation: fall of R squared on held-out
     rows when a property is shuffled, mean over the folds of one repeat, with its 95 % interval.
     """
-    y = frame["test_acc"].to_numpy(dtype=float)
+    y = frame[column].to_numpy(dtype=float)
     folds = list(RepeatedKFold(n_splits=config.folds, n_repeats=config.repeats, random_state=config.seed).split(y))
-    rows, importances, held = [], [], pd.DataFrame({"row": range(len(y)), "test_acc": y})
+    rows, importances, held = [], [], pd.DataFrame({"row": range(len(y)), column: y})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # constant accuracies in a fold
         for name in config.regressors:
@@ -80,7 +80,7 @@ def published(name, x, y):
     """R squared as the study computed it."""
     scaled = MinMaxScaler().fit_transform(x)
     x_train, x_test, y_train, y_test = train_test_split(scaled, y, test_size=0.10, random_state=7)
-    regressor = names.load(names.REGRESSORS[name])
+    regressor = names.load(names.REGRESSORS.get(name, name))
     drawn = regressor(0).get_params().get("random_state") is not None  # else its result does not depend on the seed
     seeds = range(FORESTS if drawn else 1)
     found = [r2_score(y_test, regressor(seed).fit(x_train, y_train).predict(x_test)) for seed in seeds]

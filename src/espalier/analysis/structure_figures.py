@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from espalier.analysis.figures import STYLE, grid, save
+from espalier.analysis.figures import STYLE, grid, save, top
 from espalier.graphs import layered
 
 #: The properties of the study's tables 6.1 to 6.4, which it drew as joint plots.
@@ -22,12 +22,12 @@ def colours(frame):
 
 
 @matplotlib.rc_context(STYLE)
-def families(folder, frame, dense=None):
-    """Accuracy by family, beside the dense networks."""
-    groups = {family.replace("_", "\n"): own["test_acc"] for family, own in frame.groupby("graph", sort=False)}
+def families(folder, frame, metric, dense=None):
+    """What judges by family, beside the dense networks."""
+    groups = {family.replace("_", "\n"): own[metric.test] for family, own in frame.groupby("graph", sort=False)}
     shades = list(colours(frame).values())[: len(groups)]
     for kind, own in dense.groupby("kind") if dense is not None and len(dense) else ():
-        groups["dense,\n" + ("same depth" if kind == "depth" else "three layers")] = own["test_acc"]
+        groups["dense,\n" + ("same depth" if kind == "depth" else "three layers")] = own[metric.test]
         shades.append("#8d99ae")
     figure, (axis,) = grid(1, max(4.2, 1.4 * len(groups)), 3.8)
     axis.boxplot(list(groups.values()), widths=0.55, showfliers=False, medianprops={"color": "black"})
@@ -35,25 +35,25 @@ def families(folder, frame, dense=None):
     for place, (values, colour) in enumerate(zip(groups.values(), shades), start=1):
         axis.scatter(place + spread.uniform(-0.18, 0.18, len(values)), values, s=12, color=colour, alpha=0.6, linewidth=0)
     axis.set_xticks(range(1, len(groups) + 1), [f"{name}\nn = {len(values)}" for name, values in groups.items()], fontsize=8)
-    axis.set(ylabel="accuracy on test", title="Accuracy by family")
+    axis.set(ylabel=f"{metric.label} on test", title=f"{metric.label.capitalize()} by family")
     save(figure, folder, "families")
 
 
-def correlations(folder, correlated):
+def correlations(folder, correlated, metric):
     """A heat map: property by family."""
     names = {family: family.replace("_", "\n") for family in dict.fromkeys(correlated["family"])}
-    heat_map(folder, "correlations", correlated.assign(column=correlated["family"].map(names)))
+    heat_map(folder, "correlations", correlated.assign(column=correlated["family"].map(names)), metric)
 
 
-def cells(folder, correlated, names):
+def cells(folder, correlated, names, metric):
     """A heat map: property by search of a sweep.  names: (cell, variant, seed) -> its name."""
     overall = correlated[correlated["family"] == "all"]
     columns = [names[key].replace(", ", "\n") for key in zip(overall["cell"], overall["variant"], overall["seed"])]
-    heat_map(folder, "cells", overall.assign(column=columns))
+    heat_map(folder, "cells", overall.assign(column=columns), metric)
 
 
 @matplotlib.rc_context({**STYLE, "axes.grid": False})
-def heat_map(folder, name, correlated):
+def heat_map(folder, name, correlated, metric):
     """Pearson's r, a row per property, a column per value of `column`."""
     values = correlated.pivot(index="property", columns="column", values="pearson")
     values = values.loc[list(dict.fromkeys(correlated["property"])), list(dict.fromkeys(correlated["column"]))]
@@ -67,18 +67,18 @@ def heat_map(folder, name, correlated):
             axis.text(j, i, f"{value:+.2f}", ha="center", va="center", fontsize=6.5, color=shade, fontweight=weight)
     axis.set_yticks(range(len(values)), values.index, fontsize=7)
     axis.set_xticks(range(values.shape[1]), values.columns, fontsize=7)
-    axis.set_title("Pearson's r with accuracy on test\n(bold: p < 0.05 after correction)", fontsize=9)
+    axis.set_title(f"Pearson's r with {metric.label} on test\n(bold: p < 0.05 after correction)", fontsize=9)
     figure.colorbar(image, ax=axis, shrink=0.6)
     save(figure, folder, name)
 
 
 @matplotlib.rc_context(STYLE)
-def joint(folder, frame, correlated):
-    """Accuracy against each property of the study's tables, with both distributions at the edges."""
+def joint(folder, frame, correlated, metric):
+    """What judges against each property of the study's tables, with both distributions at the edges."""
     figure, axes = grid(len(DRAWN), 3.5, 3.1)
     overall = correlated[correlated["family"] == "all"].set_index("property")
     for axis, name in zip(axes, DRAWN):
-        x, y = frame[name].astype(float), frame["test_acc"].astype(float)
+        x, y = frame[name].astype(float), frame[metric.test].astype(float)
         for family, colour in colours(frame).items():
             own = frame["graph"] == family
             axis.scatter(x[own], y[own], s=9, color=colour, alpha=0.6, linewidth=0, label=family.replace("_", " "))
@@ -90,7 +90,8 @@ def joint(folder, frame, correlated):
             axis.plot(ends, start + slope * ends, color="black", linewidth=0.9)
             told = f"r = {row['pearson']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
         axis.set_xlabel(f"{name}   {told}", fontsize=7)
-        axis.set_ylim(y.min() - 0.02, min(y.max() + 0.02, 1.02))
+        room = 0.02 if metric.limits[1] is not None else 0.05 * (y.max() - y.min() or 1)
+        axis.set_ylim(y.min() - room, min(y.max() + room, (top(metric, 0.02)[1] or np.inf)))
         axis.tick_params(labelsize=6)
         for values, fill, transform in (
             (x, axis.fill_between, axis.get_xaxis_transform()), (y, axis.fill_betweenx, axis.get_yaxis_transform()),
@@ -99,22 +100,22 @@ def joint(folder, frame, correlated):
             heights = 1.01 + 0.1 * np.append(counts, 0) / counts.max()
             fill(edges, 1.01, heights, step="post", transform=transform, clip_on=False, color="#8d99ae", linewidth=0)
     axes[0].legend(fontsize=6, loc="lower right")
-    figure.supylabel("accuracy on test", fontsize=9)
+    figure.supylabel(f"{metric.label} on test", fontsize=9)
     save(figure, folder, "joint")
 
 
 @matplotlib.rc_context(STYLE)
-def predicted(folder, frame, held, table):
-    """Predicted against measured accuracy, per regressor, out of fold."""
-    names = [name for name in held if name not in ("row", "test_acc")]
+def predicted(folder, frame, held, table, metric):
+    """Predicted against measured, per regressor, out of fold."""
+    names = [name for name in held if name not in ("row", metric.test)]
     figure, axes = grid(len(names), 3.5, 3.3)
     found = table[(table["features"] == "all") & (table["protocol"] == "cross_validation")].set_index("regressor")["r2"]
-    low, high = held[["test_acc", *names]].min().min(), held[["test_acc", *names]].max().max()
+    low, high = held[[metric.test, *names]].min().min(), held[[metric.test, *names]].max().max()
     for axis, name in zip(axes, names):
         for family, colour in colours(frame).items():
             own = (frame["graph"] == family).to_numpy()
             points = held[own]
-            axis.scatter(points["test_acc"], points[name], s=11, color=colour, alpha=0.6, linewidth=0, label=family)
+            axis.scatter(points[metric.test], points[name], s=11, color=colour, alpha=0.6, linewidth=0, label=family)
         axis.plot([low, high], [low, high], color="black", linewidth=0.8)
         axis.set(xlabel="measured", ylabel="predicted", title=f"{name}, R² {found[name]:.2f}")
     axes[0].legend(fontsize=6)
@@ -122,9 +123,9 @@ def predicted(folder, frame, held, table):
 
 
 @matplotlib.rc_context({**STYLE, "axes.grid": False})
-def graphs(folder, frame, known, count=6):
+def graphs(folder, frame, known, metric, count=6):
     """Graphs from the best to the worst, evenly spaced in rank, in their layers."""
-    ranked = frame.sort_values("test_acc", ascending=False)
+    ranked = frame.sort_values(metric.test, ascending=not metric.higher)
     places = np.unique(np.linspace(0, len(ranked) - 1, count).round().astype(int))
     figure, axes = grid(len(places), 4.0, 3.0)
     for axis, place in zip(axes, places):
@@ -141,7 +142,7 @@ def graphs(folder, frame, known, count=6):
         ends = {vertex for layer in structure.layers[:-1] for vertex in layer if not structure.dag.out_degree(vertex)}
         shades = ["#1b6ca8" if index[v] == 0 else "#b08900" if v in ends else "#588157" for v in spots]
         axis.scatter(*zip(*spots.values()), s=22, c=shades, linewidths=0, zorder=3)
-        title = f"{row['graph'].replace('_', ' ')} {row['graph_nr']}: {row['test_acc']:.4f} (rank {place + 1})"
+        title = f"{row['graph'].replace('_', ' ')} {row['graph_nr']}: {row[metric.test]:.4f} (rank {place + 1})"
         axis.set_title(title, fontsize=8)
         axis.set_axis_off()
     figure.suptitle("blue: sources, ochre: dead ends, red: edges that skip layers", fontsize=8)
@@ -156,14 +157,14 @@ def arc(start, end, bend):
 
 
 @matplotlib.rc_context(STYLE)
-def ranking(folder, table):
-    """Predicted accuracy of unseen graphs by rank, and the measured one of those that were trained."""
+def ranking(folder, table, metric):
+    """What is predicted for unseen graphs by rank, and the measured one of those that were trained."""
     figure, (axis,) = grid(1, 6, 3.6)
     axis.plot(table["rank"], table["predicted"], ".", color="#8d99ae", markersize=4, label="predicted")
-    trained = table.dropna(subset="test_acc")
+    trained = table.dropna(subset=metric.test)
     for family, own in trained.groupby("graph", sort=False):
         name = f"measured, {family.removeprefix('unseen_').replace('_', ' ')}"
-        axis.plot(own["rank"], own["test_acc"], "o", color=colours(table)[family], markersize=5, label=name)
-    axis.set(xlabel="rank by predicted accuracy", ylabel="accuracy on test", title="Unseen graphs")
+        axis.plot(own["rank"], own[metric.test], "o", color=colours(table)[family], markersize=5, label=name)
+    axis.set(xlabel=f"rank by predicted {metric.label}", ylabel=f"{metric.label} on test", title="Unseen graphs")
     axis.legend(fontsize=7)
     save(figure, folder, "ranking")

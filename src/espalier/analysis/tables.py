@@ -6,6 +6,8 @@ import math
 import pandas as pd
 from rich.table import Table
 
+from espalier.tasks import ACCURACY
+
 #: Every digit of a float counts; pandas reads so by itself since 3.1, and warns where it is asked to.
 EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 #: What makes one series of levels; its seeds are its repetitions. variant: whatever else a sweep varies, in words.
@@ -15,24 +17,26 @@ KINDS = {"i2h": "i2h", "h2h": "h2h", "both": "both kinds", "unit": "the hidden u
 ORDER = {name: k for k, name in enumerate(("rnn_tanh", "rnn_relu", "gru", "lstm", "i2h", "h2h", "both", "unit"))}
 
 
-def judged(summary, what):
-    """The column `{what}_accuracy` of the split that judges, row by row."""
+def judged(summary, what, metric=ACCURACY):
+    """The column `{what}_val_<metric>`, or `_test_`, of the split that judges, row by row."""
     validation = summary["judge"] == "validation"
-    return summary[f"{what}_val_accuracy"].where(validation, summary[f"{what}_test_accuracy"]).astype(float)
+    return summary[f"{what}_val_{metric.name}"].where(validation, summary[f"{what}_test_{metric.name}"]).astype(float)
 
 
-def safe_percents(summary, tolerance):
+def safe_percents(summary, tolerance, metric=ACCURACY):
     """The safe percent of every series and seed: the largest level such that every level up to it stays within the
     tolerance right after the cut; 0 if the first does not.
 
-    summary: rows of summary.csv as a DataFrame.  Returns a DataFrame of the series, seed and `safe`.
+    summary: rows of summary.csv as a DataFrame.  tolerance: in the metric's own terms; None: the metric's own.
+    Returns a DataFrame of the series, seed and `safe`.
     """
-    summary = summary.assign(drop=judged(summary, "base") - judged(summary, "cut"))
+    base, cut = (judged(summary, what, metric) for what in ("base", "cut"))
+    summary = summary.assign(drop=metric.worse(base, cut), allowed=metric.allowed(base, tolerance))
     found = []
     for keys, rows in summary.groupby([*SERIES, "seed"], sort=False):
         safe = 0
-        for percent, drop in sorted(zip(rows["percent"], rows["drop"])):
-            if drop > tolerance + 1e-9:
+        for percent, drop, allowed in sorted(zip(rows["percent"], rows["drop"], rows["allowed"])):
+            if not drop <= allowed + 1e-9:
                 break
             safe = percent
         found.append(dict(zip([*SERIES, "seed"], keys), safe=safe))
@@ -62,18 +66,18 @@ def middle(moments):
     return sorted(moments.fillna(math.inf))[len(moments) // 2]
 
 
-def overview(summary, tolerance):
+def overview(summary, tolerance, metric=ACCURACY):
     """One row per series: its words, seeds, safe percent (median over seeds, of two in the middle the lower; lowest;
-    highest), accuracy of the base (mean), and what regain costs, in words.
+    highest), the metric's value of the base (mean), and what regain costs, in words.
     """
-    safe = safe_percents(summary, tolerance)
+    safe = safe_percents(summary, tolerance, metric)
     table = []
     for keys, rows in summary.groupby(SERIES, sort=False):
         own = sorted(of_series(safe, keys)["safe"])
         costs = regains(rows)
         table.append({
             **dict(zip(SERIES, keys)), "seeds": len(own), "safe": own[(len(own) - 1) // 2], "low": own[0], "high": own[-1],
-            "base": judged(rows, "base").mean(),
+            "base": judged(rows, "base", metric).mean(),
             "regain": costs if isinstance(costs, str) else ", ".join(_runs(costs)) or "nothing to regain",
         })  # fmt: skip
     return sorted(table, key=lambda row: order([row[key] for key in SERIES]))
@@ -104,18 +108,18 @@ def _runs(costs):
     return told
 
 
-def sentences(summary, tolerance, floor=0.0):
+def sentences(summary, tolerance, metric=ACCURACY, floor=None):
     """One plain sentence per cell (and score, scope or variant, where a sweep has several).
 
-    floor: accuracy of the constant rule; of a base that is no better there is nothing to say.
+    floor: what the constant rule reaches; of a base that is no better there is nothing to say. None: there is no such rule.
     """
-    table = overview(summary, tolerance)
+    table = overview(summary, tolerance, metric)
     more = [SERIES[k] for k in varied([[row[key] for key in SERIES] for row in table])]
     told = []
     for head in dict.fromkeys((row["cell"], *(row[key] for key in more)) for row in table):
         rows = [row for row in table if (row["cell"], *(row[key] for key in more)) == head]
         name = NAMES.get(head[0], head[0]) + "".join(f", {value}" for value in head[1:])
-        if all(row["base"] <= floor + 0.01 for row in rows):
+        if floor is not None and all(metric.worse(row["base"], floor) <= metric.allowed(floor) for row in rows):
             told.append(f"{name}: its base, at {rows[0]['base']:.4f}, has learned nothing that pruning could cost.")
         else:
             told.append(f"{name}: {'; '.join(_part(row, summary) for row in rows)}.")
@@ -155,10 +159,11 @@ def as_series(rows):
     return frame.assign(variant=frame["variant"].fillna("") if "variant" in frame else "")
 
 
-def print_overview(summary, tolerance, console, floor=0.0):
+def print_overview(summary, tolerance, console, metric=ACCURACY, floor=None):
     """The table and the sentences on the terminal. floor: as for `sentences`."""
-    table = Table(title=f"Safe percent (within {tolerance:g} of the base right after the cut) and epochs to regain")
-    rows = overview(summary, tolerance)
+    within = metric.told(tolerance)
+    table = Table(title=f"Safe percent (within {within} of the base right after the cut) and epochs to regain")
+    rows = overview(summary, tolerance, metric)
     more = [SERIES[k] for k in varied([[row[key] for key in SERIES] for row in rows])]
     for name in ("cell", "target", *more, "safe percent", "regain"):
         table.add_column(name, justify="right" if name == "safe percent" else "left")
@@ -166,5 +171,5 @@ def print_overview(summary, tolerance, console, floor=0.0):
         spread = f" ({row['low']:g} to {row['high']:g}, {row['seeds']} seeds)" if row["seeds"] > 1 else ""
         table.add_row(row["cell"], row["target"], *(row[key] for key in more), f"{row['safe']:g} %{spread}", row["regain"])
     console.print(table)
-    for sentence in sentences(summary, tolerance, floor):
+    for sentence in sentences(summary, tolerance, metric, floor):
         console.print(sentence, markup=False)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from espalier.analysis import tables
 from espalier.analysis.figures import STYLE, grid, save
-from espalier.analysis.page import table, text
+from espalier.analysis.page import Table
 
 NETWORKS = {"dense": "#22223b", "masked": "#8d99ae", "csr": "#c8553d", "shrunk": "#1b6ca8"}
 WAYS = {"csr": "CSR", "shrunk": "shrinking"}
@@ -36,13 +36,13 @@ def draw(folder, rows):
 
 
 def section(costs):
-    """The part of the report.  costs: rows of costs.csv as a DataFrame, or None."""
+    """What the report tells of it: sentences, times and exported files, or None.  costs: rows of costs.csv as a DataFrame."""
     if costs is None or not costs["ms_1"].notna().any():
-        return ""
+        return None
     told, rows = [], []
-    for (cell, target), own in costs[costs["ms_1"].notna()].groupby(["cell", "target"], sort=False):
+    for (cell, target), series in costs[costs["ms_1"].notna()].groupby(["cell", "target"], sort=False):
         name = f"{tables.NAMES.get(cell, cell)}, {target}"
-        middle = own.groupby(["percent", "network"])[["nonzero", "bytes", "multiply_adds", "ms_1", "ms_32"]].median()
+        middle = series.groupby(["percent", "network"])[["nonzero", "bytes", "multiply_adds", "ms_1", "ms_32"]].median()
         told += [f"{name}: {WAYS[network]} pays in {pays(middle, network)}." for network in WAYS]
         for percent in middle.index.unique("percent"):
             dense = middle.loc[percent, "dense"]
@@ -50,7 +50,7 @@ def section(costs):
                 row = middle.loc[percent, network]
                 times = [dense[batch] / row[batch] for batch in ("ms_1", "ms_32")]
                 rows.append([
-                    text(name), f"{percent:g} %", network, f"{row['nonzero']:,.0f}", f"{row['bytes'] / 1024:,.1f}",
+                    name, f"{percent:g} %", network, f"{row['nonzero']:,.0f}", f"{row['bytes'] / 1024:,.1f}",
                     f"{row['multiply_adds']:,.0f}", f"{row['ms_1']:.3f}", f"{row['ms_32']:.3f}",
                     *(f"{x:.2f}" for x in times),
                 ])  # fmt: skip
@@ -58,13 +58,7 @@ def section(costs):
         "", "level", "network", "parameters that are not zero", "KiB", "multiply-adds per sequence", "ms, batch 1",
         "ms, batch 32", "times as fast as dense, batch 1", "batch 32",
     ]  # fmt: skip
-    return (
-        "<h2>What is it worth?</h2>"
-        + "".join(f"<p class='lead'>{text(line)}</p>" for line in told)
-        + "<p class='soft'>Dense: the base; masked: pruned, its zeros multiplied like any number; CSR: torch's sparse "
-        "layout, a loop over time; shrunk: dead units removed. Sequences of 32 steps, medians, networks taking turns.</p>"
-        + table(columns, rows, 3) + shipped(costs)
-    )  # fmt: skip
+    return {"sentences": told, "times": Table(columns, rows, 3), "exported": shipped(costs)}
 
 
 def pays(middle, network):
@@ -79,11 +73,11 @@ def pays(middle, network):
 
 
 def shipped(costs):
-    """The table of exported files."""
+    """The table of exported files, or None."""
     rows = []
     for row in costs[costs["onnx_bytes"].notna() | costs["file_bytes"].notna()].itertuples():
         numbers = [("onnx_bytes", ",.0f"), ("onnx_difference", ".1e"), ("file_bytes", ",.0f")]
         told = ["" if math.isnan(getattr(row, name)) else format(getattr(row, name), form) for name, form in numbers]
-        rows.append([text(tables.NAMES.get(row.cell, row.cell)), row.target, f"{row.percent:g} %", *told])
+        rows.append([tables.NAMES.get(row.cell, row.cell), row.target, f"{row.percent:g} %", *told])
     columns = ["cell", "target", "level", "ONNX, bytes", "largest difference from torch", "state dict, bytes"]
-    return "<h3>Exported</h3>" + table(columns, rows, 2) if rows else ""
+    return Table(columns, rows, 2) if rows else None

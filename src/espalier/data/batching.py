@@ -6,6 +6,9 @@ are buckets of class wherever the classes differ in length, and stall the plain 
 
 import torch
 
+#: Sequences per batch of an evaluation: large enough for the matrix products, small enough for the cache.
+EVALUATED = 256
+
 
 def stratified(lengths, labels, batch_size, generator):
     """Each class sorted by length (ties at random) and cut into as many pieces as there are batches; batch b is made of
@@ -44,16 +47,16 @@ def by_length(lengths, batch_size):
 
 
 class Batches:
-    """An iterable over the batches of one epoch of a `Split`, by index lists made beforehand: `(*inputs, targets)`, the
-    sequences cut after the longest of the batch.
+    """An iterable over the batches of one epoch of a `Split`, by index lists made beforehand: `(*inputs, targets)`, sequences
+    (and targets of steps) cut after the longest of the batch.
 
     No Python per example and no worker process: a batch is one indexing of tensors that stay on their device.
     """
 
     def __init__(self, split, indices):
         self.split = split
-        lengths = split.lengths.cpu()
-        self.longest = [int(lengths[index].max()) for index in indices]
+        lengths = None if split.lengths is None else split.lengths.cpu()
+        self.longest = [None if lengths is None else int(lengths[index].max()) for index in indices]
         self.indices = [index.to(split.targets.device) for index in indices]
 
     def __len__(self):
@@ -61,8 +64,49 @@ class Batches:
 
     def __iter__(self):
         sequences, *others = self.split.inputs
+        targets, stepwise = self.split.targets, self.split.stepwise
         for index, longest in zip(self.indices, self.longest):
-            yield sequences[index, :longest], *(tensor[index] for tensor in others), self.split.targets[index]
+            first = sequences[index] if longest is None else sequences[index, :longest]
+            own = targets[index, :longest] if stepwise else targets[index]
+            yield first, *(tensor[index] for tensor in others), own
 
 
-BATCHING = {"stratified": stratified, "random": shuffled}
+class Windows:
+    """An iterable over the windows of a `Split` of running texts, in their order: `(tokens, lengths, targets)`, of all rows."""
+
+    def __init__(self, split):
+        self.split = split
+        self.starts = range(0, split.sequences.shape[1], split.window)
+
+    def __len__(self):
+        return len(self.starts)
+
+    def __iter__(self):
+        for start in self.starts:
+            part = slice(start, start + self.split.window)
+            tokens = self.split.sequences[:, part]
+            lengths = torch.full((len(tokens),), tokens.shape[1], device=tokens.device)
+            yield tokens, lengths, self.split.targets[:, part]
+
+
+def training_batches(split, batching, batch_size, generator):
+    """The batches of one epoch. batching: `stratified`, where examples have lengths and a class each; or `random`."""
+    if split.window:
+        return Windows(split)
+    classes = split.targets.ndim == 1 and not split.targets.is_floating_point()
+    lengths, targets = split.lengths, split.targets.cpu()
+    if batching == "random" or lengths is None:
+        return Batches(split, shuffled(lengths, targets, batch_size, generator))
+    lengths = lengths.cpu()
+    return Batches(split, stratified(lengths, targets if classes else torch.zeros_like(lengths), batch_size, generator))
+
+
+def evaluation_batches(split, batch_size=None, generator=None):
+    """The batches to evaluate a `Split` on: sorted by length, or, with a generator, shuffled as the study did."""
+    if split.window:
+        return Windows(split)
+    if generator is not None:
+        return Batches(split, shuffled(split.lengths, split.targets, batch_size, generator))
+    if split.lengths is None:
+        return Batches(split, list(torch.split(torch.arange(len(split)), EVALUATED)))
+    return Batches(split, by_length(split.lengths.cpu(), EVALUATED))

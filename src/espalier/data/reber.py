@@ -260,4 +260,4 @@ def load(settings):
     train, validation = split_train(train, settings["validation_fraction"], rng)
     facts = {"source": "generated", **{f"invalid_{kind}": int((kinds == kind).sum()) for kind in KINDS}}
     found = baselines.scores(baselines.REBER, train, test)
-    return Data(train, validation, test, {"codes": CODES, "classes": 2}, LABELS, found, facts)
+    return Data(train, validation, test, {"codes": CODES, "outputs": 2}, LABELS, found, facts)

@@ -19,4 +19,4 @@ def load(settings):
     train, test = at_most(encode(*train), settings["train_size"], rng), at_most(encode(*test), settings["test_size"], rng)
     train, validation = split_train(train, settings["validation_fraction"], rng)
     found = baselines.scores(baselines.REBER, train, test)
-    return Data(train, validation, test, {"codes": CODES, "classes": 2}, LABELS, found, facts)
+    return Data(train, validation, test, {"codes": CODES, "outputs": 2}, LABELS, found, facts)

@@ -40,7 +40,7 @@ def load(settings):
     if settings["scale"]:
         train, validation, test = scaled(train, validation, test)
     found = baselines.scores(baselines.SEQUENCES, train, test)
-    return Data(train, validation, test, {"features": channels[0], "classes": len(labels)}, labels, found, facts)
+    return Data(train, validation, test, {"features": channels[0], "outputs": len(labels)}, labels, found, facts)
 
 
 def read(path):

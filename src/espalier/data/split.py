@@ -9,21 +9,24 @@ import torch
 class Split:
     """N examples on one device.
 
-    inputs: what `model(*inputs)` takes, tensors whose first dimension is N: sequences `(N, T)` of tokens or
-    `(N, T, features)` of values, padded after their end, and their lengths `(N,)`.  targets: `(N,)`, numbers of classes.
+    inputs: what `model(*inputs)` takes, tensors whose first dimension is N. Of sequences: `(N, T)` tokens or
+    `(N, T, features)` values, padded after their end, and their lengths `(N,)`, whole numbers.
+    targets: first dimension N: numbers of classes `(N,)`, or `(N, T)`, one per step; or what a task takes.
+    window: the N rows are texts that go on: a batch is the next so many steps of all rows, and states are carried over.
     """
 
     inputs: tuple
     targets: torch.Tensor
+    window: int | None = None
 
     def __len__(self):
         return len(self.targets)
 
     def __getitem__(self, index):
-        return Split(tuple(tensor[index] for tensor in self.inputs), self.targets[index])
+        return Split(tuple(tensor[index] for tensor in self.inputs), self.targets[index], self.window)
 
     def to(self, device):
-        return Split(tuple(tensor.to(device) for tensor in self.inputs), self.targets.to(device))
+        return Split(tuple(tensor.to(device) for tensor in self.inputs), self.targets.to(device), self.window)
 
     @property
     def sequences(self):
@@ -31,24 +34,33 @@ class Split:
 
     @property
     def lengths(self):
-        return self.inputs[1]
+        """`(N,)`, or None of examples that are no sequences."""
+        second = self.inputs[1] if len(self.inputs) > 1 else None
+        whole = second is not None and second.ndim == 1 and not second.is_floating_point()
+        return second if whole and self.sequences.ndim > 1 else None
+
+    @property
+    def stepwise(self):
+        """Whether there is a target for every step."""
+        steps = self.sequences.shape[1:2]
+        return self.targets.ndim > 1 and self.lengths is not None and self.targets.shape[1:2] == steps
 
 
 @dataclass(frozen=True)
 class Data:
     """Three disjoint splits (validation may be empty: then test judges) and what goes with them.
 
-    sizes: keywords that a model is built with, `{"codes": 128, "classes": 2}` of tokens, `{"features": 12, "classes": 9}` of
-    values.  labels: the classes by name.  baselines: rule that needs no learning -> accuracy on test.  facts: numbers for
-    result.json.
+    sizes: keywords that a model is built with, `{"codes": 128, "outputs": 2}` of tokens, `{"features": 12, "outputs": 9}` of
+    values.  labels: the classes by name, where there are classes.  baselines: rule that needs no learning -> its value of the
+    task's metric on test.  facts: numbers for result.json.
     """
 
     train: Split
     validation: Split
     test: Split
-    sizes: dict
-    labels: tuple
-    baselines: dict
+    sizes: dict = field(default_factory=dict)
+    labels: tuple = ()
+    baselines: dict = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
 
     def to(self, device):

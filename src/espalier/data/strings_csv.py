@@ -32,7 +32,7 @@ def load(settings):
     train, test = at_most(train, settings["train_size"], rng), at_most(test, settings["test_size"], rng)
     train, validation = split_train(train, settings["validation_fraction"], rng)
     found = baselines.scores(baselines.STRINGS, train, test)
-    return Data(train, validation, test, {"codes": unknown + 1, "classes": len(labels)}, labels, found, facts)
+    return Data(train, validation, test, {"codes": unknown + 1, "outputs": len(labels)}, labels, found, facts)
 
 
 def encode(texts, labels, codes, names):

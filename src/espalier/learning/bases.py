@@ -54,7 +54,7 @@ def _network(content, path, model):
 
 
 def _check_fits(network, sizes):
-    names = ("codes", "features", "classes")
+    names = ("codes", "features", "outputs")
     own, asked = ({name: one[name] for name in names if name in one} for one in (network.sizes, sizes))
     if own != asked:
         told, needed = (", ".join(f"{count} {name}" for name, count in one.items()) for one in (own, asked))
@@ -63,6 +63,20 @@ def _check_fits(network, sizes):
 
 def rebuild(content):
     """The `SequenceClassifier` of a file of ours, from its sizes."""
-    model = SequenceClassifier(content["cell"], **{**content["sizes"], "init": "uniform"})
+    sizes = dict(content["sizes"])
+    if "classes" in sizes:  # as files of before say
+        sizes["outputs"] = sizes.pop("classes")
+    model = SequenceClassifier(content["cell"], **{**sizes, "init": "uniform"})
     model.load_state_dict(content["state_dict"])
+    return model
+
+
+def load_own(path, model):
+    """Load the weights of a file, a state dict or a checkpoint of ours, into a network of the user's.  Raises: InputError."""
+    content = files.load_tensors(path, "base")
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    try:
+        model.load_state_dict(state)
+    except (AttributeError, TypeError, RuntimeError) as error:
+        raise InputError(f"base {path} does not fit {type(model).__name__}: {' '.join(str(error).split())}") from None
     return model

@@ -1,20 +1,30 @@
 """The bench of a training: its data on a device, and what is made of them: networks, batches, scores."""
 
+import functools
+import inspect
 import itertools
+import logging
 
-from torch.nn import functional as F
+import pytorch_lightning as pl
+import torch
 
-from espalier import data, names
-from espalier.data.batching import BATCHING, Batches
-from espalier.learning.classifier import Classifier
-from espalier.learning.evaluation import Score, batches, evaluate
-from espalier.pruning import make_masks
+from espalier import data, names, tasks
+from espalier.data.batching import evaluation_batches, training_batches
+from espalier.errors import InputError
+from espalier.learning.evaluation import Score, evaluate, validate
+from espalier.learning.feeds import Loaded, accepted, data_of
+from espalier.learning.learner import Learner, Losses
+from espalier.pruning import Masks, make_masks
 from espalier.runs import progress
-from espalier.runs.identity import identity
-from espalier.runs.seeds import generator, seeded
+from espalier.runs.identity import identity, source
+from espalier.runs.seeds import generator, kept, seed_all, seeded
 
-#: Batches of training data that scores of units look at.
+log = logging.getLogger(__name__)
+
+#: Batches of training data that scores look at.
 SCORE_BATCHES = 16
+#: Keys of a data configuration that are for us, and for the user's function only where it takes them.
+OURS = ("seed", "batch_size", "batching")
 _loaded = {}
 
 
@@ -25,13 +35,31 @@ def load_data(settings):
     key = identity({"data": settings})
     if key not in _loaded:
         _loaded.clear()
-        found = data.load(settings)
-        left = {name: found.facts[name] for name in ("duplicates", "also_in_test") if found.facts.get(name)}
+        loaded = own_data(settings) if "_target_" in settings else data.load(settings)
+        left = {name: loaded.facts[name] for name in ("duplicates", "also_in_test") if loaded.facts.get(name)}
         if left:
             told = " and ".join(f"{count} {name.replace('_', ' ')}" for name, count in left.items())
             progress.current.say(f"left out of train: {told}")
-        _loaded[key] = found
+        _loaded[key] = loaded
     return _loaded[key]
+
+
+def own_data(settings):
+    """The `Data` that a function of the user's returns, or that a LightningDataModule of theirs loads.  Raises: InputError."""
+    keywords = {name: value for name, value in settings.items() if name != "_target_"}
+    place = settings["_target_"]
+    ours = accepted(names.load(place), {name: keywords.pop(name) for name in OURS})
+    with seeded(settings["seed"], "data"):
+        loaded = names.call(place, {**keywords, **ours}, "data")
+        if isinstance(loaded, pl.LightningDataModule):
+            loaded = data_of(loaded)
+    if not isinstance(loaded, data.Data):
+        kind = type(loaded).__name__
+        raise InputError(f"data: {place} returned {kind}, it must return an espalier.data.Data or be a LightningDataModule")
+    for split in ("train", "test"):
+        if not len(getattr(loaded, split)):
+            raise InputError(f"data: the {split} split of {place} is empty")
+    return loaded
 
 
 class Bench:
@@ -39,10 +67,12 @@ class Bench:
 
     def __init__(self, training, seed, device):
         self.training, self.seed, self.device = training, seed, device
+        self.task = tasks.load(training.task)
         self.host = load_data(training.data)
         self.splits = self.host.to(device)
         self.judge = "validation" if len(self.host.validation) else "test"
-        self._sorted = {}
+        self.running = bool(getattr(self.host.train, "window", None))
+        self._sorted, self._twin = {}, None
 
     @property
     def facts(self):
@@ -60,34 +90,73 @@ class Bench:
         return facts
 
     def network(self):
-        """A fresh network, on the device; its weights depend on the seed and `init` alone."""
+        """A fresh network, on the device; its weights depend on the seed and `init` alone.  Raises: InputError."""
         keywords = dict(self.training.model)
-        make = names.load(keywords.pop("_target_"))
+        place = keywords.pop("_target_")
+        if source(place):
+            log.info("%s: source %s", place, source(place)[:8])
         with seeded(self.seed, "init", *self.training.init):
-            model = make(**keywords, **self.host.sizes)
+            model = names.call(place, {**self.host.sizes, **keywords}, "model")
+        self.refuse_other(model, place)
         return model.to(self.device)
 
-    def classifier(self, model, *purpose):
-        """The `Classifier` that trains `model`, its batches drawn for (purpose, epoch)."""
+    def refuse_other(self, model, place):
+        """Raise InputError about what is no module, or no LightningModule where the task wants one."""
+        if not hasattr(model, "state_dict"):
+            raise InputError(f"model: {place} returned {type(model).__name__}, it must return a torch.nn.Module")
+        if bool(self.task.logged) != isinstance(model, pl.LightningModule):
+            if self.task.logged:
+                raise InputError(f"task=logged judges by what a LightningModule logs, and {place} makes none")
+            raise InputError(f"{place} makes a LightningModule, which has a loss of its own: add task=logged")
+        if self.task.logged and not model.automatic_optimization:
+            raise InputError(f"{place} has automatic_optimization=False: nobody could mask its gradients before they are used")
+
+    def carried(self, model):
+        """Whether states go from batch to batch: the texts run on, and the model takes them."""
+        return self.running and "states" in inspect.signature(model.forward).parameters
+
+    def learner(self, model):
+        """(the LightningModule to fit, the callbacks that it needs, the function that tells its `Score` of the epoch)."""
+        if self.task.logged:
+            losses = Losses(self.task)
+            return model, [losses], losses.train_score
+        learner = Learner(model, self.task, self.training.optimizer, self.carried(model))
+        return learner, [], learner.train_score
+
+    def epoch_batches(self, *purpose):
+        """A function from the epoch (0-based) to its training batches, drawn for (purpose, epoch)."""
         settings, train = self.training.data, self.host.train
 
-        def epoch_batches(epoch):
+        def batches(epoch):
+            seed_all(self.seed, "chance", *purpose, epoch)  # dropout, and loaders that shuffle by themselves
+            if isinstance(train, Loaded):
+                return train.batches()
             order = generator(self.seed, "order", *purpose, epoch)
-            make = BATCHING[settings["batching"]]
-            return Batches(self.splits.train, make(train.lengths, train.targets, settings["batch_size"], order))
+            return training_batches(self.splits.train, settings.get("batching", "stratified"), settings["batch_size"], order)
 
-        return Classifier(model, epoch_batches, self.training.optimizer)
+        return batches
 
     def score(self, model, split, *moment):
         """`Score` on `validation` or `test`. moment: when, for the order of batches where it matters (`last_step`)."""
-        if not len(getattr(self.splits, split)):
-            return Score()
-        if getattr(model, "readout", None) != "last_step":  # which alone depends on the batch
-            if split not in self._sorted:
-                self._sorted[split] = batches(getattr(self.splits, split))
-            return evaluate(model, self._sorted[split])
-        order = generator(self.seed, "evaluation", split, *moment)
-        return evaluate(model, batches(getattr(self.splits, split), self.training.data["batch_size"], order))
+        examples = getattr(self.splits, split)
+        if not len(examples):
+            return Score(self.task)
+        if isinstance(examples, Loaded):
+            batches = examples.batches()
+        elif getattr(model, "readout", None) != "last_step":  # which alone depends on the batch
+            batches = self._sorted.setdefault(split, evaluation_batches(examples))
+        else:
+            order = generator(self.seed, "evaluation", split, *moment)
+            batches = evaluation_batches(examples, self.training.data["batch_size"], order)
+        if self.task.logged:
+            return validate(self.twin(model), self.task, batches, self.device)
+        return evaluate(model, self.task, batches, self.device, self.carried(model))
+
+    def twin(self, model):
+        """A LightningModule of its own with the same weights: one that is in training cannot be validated besides."""
+        self._twin = self._twin or self.network()
+        self._twin.load_state_dict(model.state_dict())
+        return self._twin
 
     def row(self, model, train, *moment):
         """The loss and score columns of one row, and the `Score` that judges."""
@@ -95,20 +164,62 @@ class Bench:
         columns = train.columns("train") | scores["validation"].columns("val") | scores["test"].columns("test")
         return columns, scores[self.judge]
 
+    @property
+    def ours(self):
+        """Whether the model is one of the project's."""
+        return self.training.model["_target_"] in names.MODELS.values()
+
+    def within(self, masks):
+        """The masks of a network for the LightningModule that trains it."""
+        return masks if self.task.logged else masks.within("model")
+
+    def without(self, masks):
+        """The way back."""
+        return masks if self.task.logged else Masks({name.removeprefix("model."): mask for name, mask in masks.items()})
+
     def masks(self, model, cut, percent):
         """The `Masks` of a cut of the weights in `model` to a percent."""
-        if cut.score == "taylor":
-            model.zero_grad()
-            for *inputs, labels in self._some_batches(model):
-                F.cross_entropy(model(*inputs), labels, reduction="sum").backward()
+        score = cut.score
+        if not isinstance(score, str):
+            keywords = dict(score)
+            score = functools.partial(names.load(keywords.pop("_target_")), **keywords)
+        model.zero_grad()
         masks = make_masks(
-            model, target=cut.target, percent=percent, score=cut.score, scope=cut.scope, rule=cut.rule,
+            model, target=cut.target, percent=percent, score=score, scope=cut.scope, rule=cut.rule,
             generator=generator(self.seed, "score", percent), structure=cut.structure, block=tuple(cut.block),
-            data=[batch[:-1] for batch in self._some_batches(model)] if cut.score == "activation" else None,
+            data=_Inputs(self), backward=lambda: self.backward(model),
         )  # fmt: skip
         model.zero_grad()
         return masks
 
-    def _some_batches(self, model):
-        """Training batches for scores that look at data, the same at every level."""
-        return list(itertools.islice(self.classifier(model, "score").epoch_batches(0), SCORE_BATCHES))
+    def example(self, batch, time):
+        """Inputs for an export: so many training examples, over and over where there are fewer."""
+        inputs = next(iter(self.epoch_batches("example")(0)))[:-1]
+        return tuple(one[torch.arange(batch) % len(one)] for one in inputs)
+
+    def backward(self, model):
+        """Leave the gradients of the summed loss over the training batches that scores look at in `model`."""
+        for index, (*inputs, targets) in enumerate(self.some_batches()):
+            if self.task.logged:
+                step = model.training_step((*inputs, targets), index)
+                loss = step["loss"] if isinstance(step, dict) else step
+            else:
+                outputs = model(*inputs)
+                loss = (self.task.total or self.task.loss)(outputs, targets)
+            loss.backward()
+
+    def some_batches(self):
+        """Training batches for scores that look at data, on the device, the same at every level."""
+        with kept():
+            batches = list(itertools.islice(self.epoch_batches("score")(0), SCORE_BATCHES))
+        return [[one.to(self.device) for one in batch] for batch in batches]
+
+
+class _Inputs:
+    """The inputs of those batches, made when somebody asks."""
+
+    def __init__(self, bench):
+        self.bench = bench
+
+    def __iter__(self):
+        return (tuple(batch[:-1]) for batch in self.bench.some_batches())

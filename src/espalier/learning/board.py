@@ -1,7 +1,13 @@
-"""TensorBoard, and the seconds of work."""
+"""TensorBoard or another logger of Lightning's, and the seconds of work."""
 
+import hashlib
 import shutil
 import time
+from pathlib import Path
+
+from espalier import names
+from espalier.learning.feeds import accepted
+from espalier.tasks import ACCURACY
 
 
 class Clock:
@@ -19,18 +25,32 @@ class Clock:
 
 
 class Board:
-    """TensorBoard events of one training under fixed tags, with its hyper-parameters and final metrics.
+    """What a logger is told of one training under fixed tags, with its hyper-parameters and final metrics.
 
-    Tags: `{train,val,test}/{loss,accuracy}` by epoch; `final/...` beside the hyper-parameters.  directory: None writes nothing.
-    written: how many rows.
+    Tags: `{train,val,test}/{loss,<metric>}` by epoch; `final/...` beside the hyper-parameters.  written: how many rows.
+
+    run: the folder of a run.  part: of which part of it, one word, where it has several.
+    logger: settings with `tensorboard`, whether to write TensorBoard events, and `own`, the `_target_` and keys of another
+    logger, which gets `save_dir`, `name` and `version` (unique) besides, where it takes them; or None.
     """
 
-    def __init__(self, directory):
-        self.logger, self.written = None, 0
-        if directory is not None:
+    def __init__(self, run, logger=None, metric=ACCURACY, part=""):
+        self.logger, self.written, self.metric = None, 0, metric
+        if logger is None or not (logger.tensorboard or logger.own):
+            return
+        directory = Path(run) / ("logs" if logger.own else "tensorboard") / part
+        shutil.rmtree(directory, ignore_errors=True)  # of an attempt that was interrupted; its rows come back by `start`
+        if logger.own:
+            keywords = dict(logger.own)
+            make = names.load(keywords["_target_"])
+            name = "-".join(filter(None, (run.parent.name, run.name, part)))
+            version = hashlib.sha256(name.encode()).hexdigest()[:8]
+            places = {"save_dir": str(directory), "name": name, "version": version}
+            keywords = accepted(make, places) | keywords
+            self.logger = names.call(keywords.pop("_target_"), keywords, "logger")
+        else:
             from pytorch_lightning.loggers import TensorBoardLogger  # here, for a training without it needs none
 
-            shutil.rmtree(directory, ignore_errors=True)  # of an attempt that was interrupted; its rows come back by `start`
             self.logger = TensorBoardLogger(directory.parent, "", directory.name, default_hp_metric=False)
 
     def start(self, rows):
@@ -46,13 +66,17 @@ class Board:
 
     def row(self, row):
         self.written += 1
-        self.values(
-            {f"{split}/{what}": row[f"{split}_{what}"] for split in ("train", "val", "test") for what in ("loss", "accuracy")},
-            row["epoch"],
-        )
+        what = ("loss", self.metric.name)
+        values = {f"{split}/{one}": row[f"{split}_{one}"] for split in ("train", "val", "test") for one in what}
+        self.values(values, row["epoch"])
 
     def finish(self, parameters, metrics):
-        if self.logger:
-            final = {f"final/{name}": value for name, value in metrics.items() if value is not None}
+        if self.logger is None:
+            return
+        final = {f"final/{name}": value for name, value in metrics.items() if value is not None}
+        if "metrics" in accepted(self.logger.log_hyperparams, {"metrics": final}):
             self.logger.log_hyperparams(parameters, final)
-            self.logger.finalize("success")
+        else:
+            self.logger.log_hyperparams(parameters)
+            self.logger.log_metrics(final)
+        self.logger.finalize("success")

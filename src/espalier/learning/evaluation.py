@@ -1,44 +1,78 @@
-"""Loss and accuracy of a model on labelled sequences."""
+"""Loss and metric of a model on a split."""
 
+import logging
+import warnings
 from dataclasses import dataclass
 
+import pytorch_lightning as pl
 import torch
-from torch.nn import functional as F
+from pytorch_lightning.plugins.environments import LightningEnvironment
 
-from espalier.data.batching import Batches, by_length, shuffled
-
-#: Sequences per batch of an evaluation: large enough for the matrix products, small enough for the cache.
-BATCH = 256
+from espalier.errors import InputError
+from espalier.tasks import Task
 
 
 @dataclass
 class Score:
-    """Mean cross-entropy in nats and share of right answers; None where there is nothing to judge."""
+    """Mean loss, and the value of the task's metric; None where there is nothing to judge."""
 
+    task: Task
     loss: float | None = None
-    accuracy: float | None = None
+    value: float | None = None
 
     def columns(self, split):
-        return {f"{split}_loss": self.loss, f"{split}_accuracy": self.accuracy}
+        return {f"{split}_loss": self.loss, f"{split}_{self.task.metric.name}": self.value}
+
+    @property
+    def rank(self):
+        """What the best of several has most of: the metric, of equals the lower loss."""
+        return [self.task.metric.better(self.value), 0.0 if self.loss is None else -self.loss]
 
 
-def batches(split, batch_size=None, generator=None):
-    """The batches to evaluate a `Split` on: sorted by length, or, with a generator, shuffled as the study did."""
-    if generator is None:
-        return Batches(split, by_length(split.lengths.cpu(), BATCH))
-    return Batches(split, shuffled(split.lengths, split.targets, batch_size, generator))
-
-
-def evaluate(model, batches):
-    """`Score` of `model(*inputs)` over batches of `(*inputs, labels)`; the model's mode is kept."""
+def evaluate(model, task, batches, device, carried=False):
+    """`Score` of `model(*inputs)` over batches of `(*inputs, targets)`; the model's mode is kept. carried: as for `Learner`."""
     training = model.training
     model.eval()
-    loss, right, count = 0.0, 0, 0
+    loss, total, count, states = 0.0, 0.0, 0, ()
     with torch.inference_mode():
-        for *inputs, labels in batches:
-            logits = model(*inputs)
-            loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
-            right = right + (logits.argmax(1) == labels).sum()
-            count += len(labels)
+        for *inputs, targets in batches:
+            inputs, targets = [one.to(device) for one in inputs], targets.to(device)
+            if carried:
+                outputs, states = model(*inputs, states=states)
+            else:
+                outputs = model(*inputs)
+            part, number = task.score(outputs, targets)
+            lost = task.loss(outputs, targets) * number if task.total is None else task.total(outputs, targets)
+            loss, total, count = loss + lost.double(), total + part, count + number
     model.train(training)
-    return Score(float(loss) / count, int(right) / count)
+    if not count:
+        raise InputError("there is nothing to judge: every target is ignored")
+    value = task.finish(torch.as_tensor(total).double(), int(count))
+    return Score(task, float(loss) / int(count), float(value))
+
+
+def validate(module, task, batches, device):
+    """`Score` of a LightningModule by what its `validation_step` logs.  Raises: InputError if the metric is not among it."""
+    trainer = pl.Trainer(**quiet(device))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="(pytorch_lightning|lightning_fabric)")
+        (logged,) = trainer.validate(module, dataloaders=batches, verbose=False) or [{}]
+    return Score(task, logged.get("val_loss"), metric_of(logged, task, type(module).__name__))
+
+
+def metric_of(logged, task, name):
+    """The task's metric among what a LightningModule of this name logged.  Raises: InputError."""
+    if task.logged not in logged:
+        told = ", ".join(logged) or "nothing"
+        raise InputError(f"task.metric={task.logged}: {name} logs {told} in validation")
+    return float(logged[task.logged])
+
+
+def quiet(device):
+    """Arguments of a Trainer that says, keeps and draws nothing."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    return dict(
+        accelerator="cuda" if device.type == "cuda" else "cpu", devices=[device.index or 0] if device.type == "cuda" else 1,
+        logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, num_sanity_val_steps=0,
+        plugins=[LightningEnvironment()],  # one process, whatever scheduler started it
+    )  # fmt: skip

@@ -5,10 +5,10 @@ import signal
 import warnings
 
 import pytorch_lightning as pl
-from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from espalier.errors import InputError
+from espalier.learning.evaluation import quiet
 from espalier.runs import files
 
 log = logging.getLogger(__name__)
@@ -24,10 +24,10 @@ class WholeCheckpoints(TorchCheckpointIO):
 class Epochs(pl.Callback):
     """Collects one row per epoch, looks in between, and says when to stop.
 
-    end: function from (epoch, optimizer steps, the Classifier) to the row of an epoch, called at its end; epochs count from 1.
+    end: function from (epoch, optimizer steps) to the row of an epoch, called at its end; epochs count from 1.
     stop: function without arguments: was that the last epoch?
     start: function from the rows that a checkpoint brought back (none at first), called before training.
-    check: function from (epoch, optimizer steps, the Classifier), called `per_epoch - 1` times within an epoch.
+    check: function from (epoch, optimizer steps), called `per_epoch - 1` times within an epoch.
     """
 
     def __init__(self, end, stop=lambda: False, check=None, per_epoch=1, start=lambda rows: None):
@@ -42,10 +42,10 @@ class Epochs(pl.Callback):
         count, done = trainer.num_training_batches, batch_idx + 1
         # Look k of an epoch falls on its batch ceil(k * count / per_epoch).
         if done < count and (done * self.per_epoch) // count > (batch_idx * self.per_epoch) // count:
-            self.check(trainer.current_epoch + 1, trainer.global_step, pl_module)
+            self.check(trainer.current_epoch + 1, trainer.global_step)
 
     def on_train_epoch_end(self, trainer, pl_module):
-        self.rows.append(self.end(trainer.current_epoch + 1, trainer.global_step, pl_module))
+        self.rows.append(self.end(trainer.current_epoch + 1, trainer.global_step))
         trainer.should_stop = self.stop()
 
     def state_dict(self):
@@ -65,9 +65,9 @@ class Keep(pl.Callback):
         trainer.save_checkpoint(self.path)
 
 
-def fit(classifier, device, max_epochs, clip_norm, callbacks, checkpoint):
-    """Train to `max_epochs`, keeping a checkpoint at the path `checkpoint` after every epoch, and going on from it if it is
-    there and whole; a damaged one is said and left.
+def fit(learner, feed, device, max_epochs, clip_norm, callbacks, checkpoint):
+    """Train a LightningModule on the epochs of a `Feed` to `max_epochs`, keeping a checkpoint at the path `checkpoint`
+    after every epoch, and going on from it if it is there and whole; a damaged one is said and left.
 
     No logger, bar, sanity check or model summary: whoever wants rows takes them from a callback, once an epoch.
     """
@@ -78,25 +78,20 @@ def fit(classifier, device, max_epochs, clip_norm, callbacks, checkpoint):
             resume = checkpoint
         except InputError as error:
             log.warning("%s; training starts again", error)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="(pytorch_lightning|lightning_fabric)")
+        own = quiet(device)
+        own["plugins"] = [WholeCheckpoints(), *own["plugins"]]
         trainer = pl.Trainer(
-            accelerator="cuda" if device.type == "cuda" else "cpu",
-            devices=[device.index or 0] if device.type == "cuda" else 1,
+            **own,
             max_epochs=max_epochs,
             gradient_clip_val=clip_norm or None,
             callbacks=[*callbacks, Keep(checkpoint)],
-            plugins=[WholeCheckpoints(), LightningEnvironment()],  # one process, whatever scheduler started it
             reload_dataloaders_every_n_epochs=1,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            num_sanity_val_steps=0,
-            logger=False,
+            limit_val_batches=0,  # of a module that validates itself; rows come from a callback
         )
         try:
-            trainer.fit(classifier, ckpt_path=resume)
+            trainer.fit(learner, datamodule=feed, ckpt_path=resume)
         except SystemExit:
             # Lightning turns Ctrl-C into an exit that a sweep would take for silence.
             if trainer.interrupted:

@@ -1,6 +1,7 @@
 """Run a training: find it, or train it, going on where it was interrupted. The only place that trains."""
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import math
@@ -10,16 +11,19 @@ import pytorch_lightning as pl
 import torch
 
 from espalier.errors import InputError
-from espalier.learning.bases import load_base, rebuild
+from espalier.learning.bases import load_base, load_own, rebuild
 from espalier.learning.bench import Bench, load_data
 from espalier.learning.board import Board, Clock
 from espalier.learning.evaluation import Score
+from espalier.learning.feeds import Feed
 from espalier.learning.fit import Epochs, fit
+from espalier.learning.growing import Growing
 from espalier.learning.training import Training, place
 from espalier.pruning.callback import Pruning
 from espalier.runs import files, progress
 from espalier.runs.device import device
 from espalier.runs.run import Run
+from espalier.runs.seeds import kept
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +63,14 @@ class Trained:
 
 
 class Best(pl.Callback):
-    """Remembers the weights of the epoch with the highest judged accuracy (of equals, the lowest loss)."""
+    """Remembers the weights of the epoch that was judged best (of equals, with the lowest loss)."""
 
     def __init__(self):
         self.rank, self.epoch, self.weights = None, None, None
 
     def offer(self, score, epoch, model):
-        rank = [score.accuracy, -score.loss]
-        if self.rank is None or rank > self.rank:
-            self.rank, self.epoch, self.weights = rank, epoch, weights_of(model)
+        if self.rank is None or score.rank > self.rank:
+            self.rank, self.epoch, self.weights = score.rank, epoch, weights_of(model)
 
     def state_dict(self):
         return {"rank": self.rank, "epoch": self.epoch, "weights": self.weights}
@@ -79,12 +82,12 @@ class Best(pl.Callback):
 class Runner:
     """Finds or trains trainings, all with one seed: `runner(training)` is a `Trained`.
 
-    outputs: root of all runs; device: `auto`, `cpu`, `cuda` or `cuda:N`, held only while there is something to train; boards:
-    whether trainings that are given no `Board` write TensorBoard events beside their weights.
+    outputs: root of all runs; device: `auto`, `cpu`, `cuda` or `cuda:N`, held only while there is something to train; logger:
+    what trainings that are given no `Board` write beside their weights, as for `Board`.
     """
 
-    def __init__(self, outputs, seed, threads=1, device="auto", boards=False):
-        self.outputs, self.seed, self.threads, self.device, self.boards = outputs, seed, threads, device, boards
+    def __init__(self, outputs, seed, threads=1, device="auto", logger=None):
+        self.outputs, self.seed, self.threads, self.device, self.logger = outputs, seed, threads, device, logger
         self._before = {}  # file of a reference -> its columns and judged score
         self._known = {}  # directory -> `Trained` that was looked at: chains of levels are not walked again and again
 
@@ -150,9 +153,11 @@ class Runner:
         """The network of a training with the weights of a start, on the bench's device."""
         file = self.weights_file(start)
         if start.file is not None:
-            return load_base(file, bench.training.model, bench.host.sizes).to(bench.device)
+            if bench.ours:
+                return load_base(file, bench.training.model, bench.host.sizes).to(bench.device)
+            return load_own(file, bench.network())
         content = files.load_tensors(file, "base")
-        if content["sizes"]:  # those of a base file may be others than are configured
+        if content["sizes"] and bench.ours:  # those of a base file may be others than are configured
             return rebuild(content).to(bench.device)
         model = bench.network()
         model.load_state_dict(content["state_dict"])
@@ -162,7 +167,7 @@ class Runner:
         """The columns and the judged `Score` of a reference as it is, which many levels share."""
         file = str(self.weights_file(reference))
         if file not in self._before:
-            self._before[file] = bench.row(self.network(bench, reference), Score(), "base")
+            self._before[file] = bench.row(self.network(bench, reference), Score(bench.task), "base")
         return self._before[file]
 
 
@@ -184,12 +189,12 @@ class _Attempt:
         self.checkpoint = run / (f"training-{mark}.ckpt" if self.digests else "training.ckpt")
         if again:
             self.checkpoint.unlink(missing_ok=True)
-        self.seconds, self.best, self.pruning, self.base = Clock(), Best(), None, None
+        self.seconds, self.best, self.pruning, self.growing, self.base = Clock(), Best(), None, None, None
         self.cut_rows, self.masks = [], None
         run.start()
         self.model = self.start()
         self.own_board = board is None
-        self.board = board or Board(run / "tensorboard" if runner.boards else None)
+        self.board = board or Board(run.directory, runner.logger, bench.task.metric)
 
     def start(self):
         """The network that training begins with, cut if there is a cut."""
@@ -203,20 +208,33 @@ class _Attempt:
         return model
 
     def cut(self, model):
-        training, cut = self.training, self.training.cut
-        ranked = self.runner.network(self.bench, cut.ranked) if cut.ranked else model
-        self.masks = self.bench.masks(ranked, cut, cut.percent)
+        training, cut, bench = self.training, self.training.cut, self.bench
+        metric, base = bench.task.metric, self.base[1].value
+        ranked = self.runner.network(bench, cut.ranked) if cut.ranked else model
+        self.masks = bench.masks(ranked, cut, cut.percent)
+        before = weights_of(model)
         self.masks.weights(model)
-        columns, judged = self.bench.row(model, Score(), *training.purpose, 0)
+        columns, judged = bench.row(model, Score(bench.task), *training.purpose, 0)
         self.cut_rows = [{"epoch": 0, **columns, "seconds": self.seconds()}]
         self.pruning = Pruning(
-            masks=self.masks.within("model"), base=self.base[1].accuracy, tolerance=training.regaining.tolerance
-        )
-        self.pruning.record(judged.accuracy, 0, 0)
-        self.best.offer(judged, 0, model)
+            masks=bench.within(self.masks), base=base, tolerance=metric.allowed(base, training.regaining.tolerance),
+            higher=metric.higher,
+        )  # fmt: skip
+        if training.during:  # the row says what the same cut costs at once
+            model.load_state_dict(before)
+            self.growing = Growing(self.pruning, lambda percent: bench.within(bench.masks(model, cut, percent)), cut.percent,
+                                   training.during, training.epochs)  # fmt: skip
+        else:
+            self.pruning.record(judged.value, 0, 0)
+            self.best.offer(judged, 0, model)
+
+    @property
+    def whole(self):
+        """Whether nothing is left to be cut."""
+        return self.growing is None or self.growing.done
 
     def train(self):
-        training, regaining = self.training, self.training.regaining
+        training, regaining, bench = self.training, self.training.regaining, self.bench
         self.board.start(self.cut_rows)
 
         def start(rows):
@@ -225,15 +243,17 @@ class _Attempt:
 
         epochs = Epochs(self.end_of_epoch, self.stop, self.look, regaining.checks_per_epoch if regaining else 1, start)
         if training.epochs and not self.stop():
-            classifier = self.bench.classifier(self.model, *training.purpose)
-            callbacks = [*([self.pruning] if self.pruning else []), self.best, epochs]
-            fit(classifier, self.bench.device, training.epochs, training.clip_norm, callbacks, self.checkpoint)
-        rows = [*self.cut_rows, *epochs.rows] or [self.untrained()]
-        self.save(rows)
+            learner, needed, self.train_score = bench.learner(self.model)
+            own = [callback for callback in (self.pruning, self.growing) if callback]
+            feed = Feed(bench.epoch_batches(*training.purpose))
+            with kept():
+                callbacks = [*own, *needed, self.best, epochs]
+                fit(learner, feed, bench.device, training.epochs, training.clip_norm, callbacks, self.checkpoint)
+        self.save([*self.cut_rows, *epochs.rows] or [self.untrained()])
 
     def untrained(self):
         """The row of a network that is neither cut nor trained."""
-        columns, judged = self.bench.row(self.model, Score(), *self.training.purpose, 0)
+        columns, judged = self.bench.row(self.model, Score(self.bench.task), *self.training.purpose, 0)
         self.best.offer(judged, 0, self.model)
         return {"epoch": 0, **columns, "seconds": self.seconds()}
 
@@ -241,45 +261,51 @@ class _Attempt:
         regaining = self.training.regaining
         return bool(self.pruning and regaining.stop and not self.pruning.regain.censored)
 
-    def look(self, epoch, step, classifier):
+    def look(self, epoch, step):
         """Between the ends of epochs."""
-        if self.pruning and self.pruning.regain.censored:
+        if self.pruning and self.pruning.regain.censored and self.whole:
             now = self.bench.score(self.model, self.bench.judge, *self.training.purpose, epoch, step)
-            self.pruning.record(now.accuracy, epoch, step)
+            self.pruning.record(now.value, epoch, step)
 
-    def end_of_epoch(self, epoch, step, classifier):
-        training, bench = self.training, self.bench
+    def end_of_epoch(self, epoch, step):
+        training, bench, train_score = self.training, self.bench, self.train_score()
         last = epoch == training.epochs
         if training.looks == "epochs" or last:
             moment = (*training.purpose, epoch) if training.looks == "epochs" else training.purpose
-            columns, judged = bench.row(self.model, classifier.train_score(), *moment)
+            columns, judged = bench.row(self.model, train_score, *moment)
         else:
-            columns, judged = classifier.train_score().columns("train") | Score().columns("val") | Score().columns("test"), None
+            nothing = Score(bench.task)
+            columns, judged = train_score.columns("train") | nothing.columns("val") | nothing.columns("test"), None
         if self.pruning is None and training.looks == "epochs":
             self.refuse_divergence(epoch, columns, judged)
-        if judged:
+        if judged and self.whole:
             self.best.offer(judged, epoch, self.model)
-        if self.pruning:
-            self.pruning.record(judged.accuracy, epoch, step)
+        if self.pruning and self.whole:
+            self.pruning.record(judged.value, epoch, step)
         row = {"epoch": epoch, **columns, "seconds": self.seconds()}
         self.board.row(row)
         log.info("epoch %d: %s", epoch, columns)
         if self.label:
-            now = f"{self.label}, epoch {epoch}/{training.epochs}, {bench.judge} accuracy {judged.accuracy:.4f}"
+            now = f"{self.label}, epoch {epoch}/{training.epochs}, {bench.judge} {bench.task.metric.name} {judged.value:.4f}"
             progress.current.advance(1, now, line=self.lines and (epoch % 10 == 0 or last))
         return row
 
     def refuse_divergence(self, epoch, columns, judged):
-        if not math.isfinite(columns["train_loss"]) or not math.isfinite(judged.loss):
+        loss = columns["train_loss"]
+        if not all(math.isfinite(value) for value in (loss, judged.loss, judged.value) if value is not None):
+            if self.bench.task.logged:
+                raise InputError(f"training diverged in epoch {epoch} (loss {loss}); lower the learning rate of the model")
             optimizer = self.training.optimizer
             raise InputError(
-                f"training diverged in epoch {epoch} (loss {columns['train_loss']:g}); "
+                f"training diverged in epoch {epoch} (loss {loss:g}); "
                 f"lower optimizer.lr={optimizer['lr']:g} or trainer.clip_norm={self.training.clip_norm:g}"
             )
 
     def save(self, rows):
         bench, model, run = self.bench, self.model, self.run
         about = {"cell": getattr(model, "cell", None), "sizes": getattr(model, "sizes", None)}
+        if self.growing and self.growing.masks:
+            self.masks = bench.without(self.growing.masks)
         about |= {"masks": self.masks.state_dict()} if self.masks else {}
         files.save_tensors(run / "best.pt", {**about, "epoch": self.best.epoch, "state_dict": self.best.weights})
         files.save_tensors(run / "last.pt", {**about, "epoch": rows[-1]["epoch"], "state_dict": weights_of(model)})
@@ -290,14 +316,15 @@ class _Attempt:
             "parameters": sum(parameter.numel() for parameter in model.parameters()), "active": getattr(model, "active", None),
             "kept": self.masks and self.masks.kept, "total": self.masks and self.masks.total,
             "regain": regain and {"epoch": regain.epoch, "step": regain.step},
-            "before": self.base and self.base[0], "base": self.base and self.base[1].accuracy,
+            "before": self.base and self.base[0], "base": self.base and self.base[1].value,
+            "task": dataclasses.asdict(bench.task.metric),
             "starts": self.digests,
         }  # fmt: skip
         run.finish(result, FILES)
         self.checkpoint.unlink(missing_ok=True)
         if self.own_board:
             row = next(row for row in rows if row["epoch"] == self.best.epoch)
-            scores = {name: row[name] for name in ("val_accuracy", "test_accuracy")}
+            scores = {name: row[name] for name in (f"{split}_{bench.task.metric.name}" for split in ("val", "test"))}
             self.board.finish({"training": run.name, "seed": self.runner.seed}, scores)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from espalier.runs.identity import identity, plain
@@ -30,13 +30,14 @@ class Start:
 class Cut:
     """What goes before training, as `espalier.prune` takes it.
 
+    score: the name of one of ours, or the `_target_` of a function and its keywords.
     ranked: whose weights are ranked, by default those that are cut.
     """
 
     percent: float
     target: str = "both"
     structure: str = "weight"
-    score: str = "magnitude"
+    score: str | dict = "magnitude"
     scope: str = "global"
     rule: str = "exact"
     block: tuple = (4, 4)
@@ -47,22 +48,36 @@ class Cut:
 class Regaining:
     """When the score counts as back, how often one looks within an epoch, and whether training then ends.
 
-    reference: the weights whose score is to be regained.
+    reference: the weights whose score is to be regained.  tolerance: what may be missing, in the terms of the task's metric;
+    None: the metric's own.
     """
 
     reference: Start
-    tolerance: float
+    tolerance: float | None
     checks_per_epoch: int = 1
     stop: bool = False
 
 
 @dataclass(frozen=True)
-class Training:
-    """One training: this model, on these data, starting there, after this cut, for so many epochs.
+class Growth:
+    """Masks that grow while a network trains, from none of its weights to the percent of the cut.
 
-    data, optimizer: as configured.  model: `_target_`, the place of what is called, and its keywords.
+    shape: `cubic` or `linear`.  ramp: share of the epochs that it takes.  updates: how often the masks change in an epoch.
+    """
+
+    shape: str
+    ramp: float
+    updates: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: this model, on these data, for this task, starting there, after this cut, for so many epochs.
+
+    data, task, optimizer: as configured.  model: `_target_`, the place of what is called, and its keywords.
     purpose: words that name the random streams of its batches; init: those of its initial weights.
     looks: whether validation and test are scored after all `epochs`, or at the `end` alone.
+    during: how the masks of the cut grow; None: they are there from the start.
     """
 
     data: dict
@@ -76,30 +91,37 @@ class Training:
     start: Start | None = None
     cut: Cut | None = None
     regaining: Regaining | None = None
+    during: Growth | None = None
+    task: dict = field(default_factory=lambda: {"name": "classify"})
 
     def plain(self):
         """Nested plain values; a start is told by its own identity, and what is None is left out."""
-        told = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
+        values = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
             if value is not None:
-                told[field.name] = _plain(value)
-        return told
+                values[one.name] = _plain(value)
+        return values
 
     @property
     def name(self):
         """Readable: the cell or the place of the model, the data, and what for."""
-        model = self.model.get("cell") or self.model["_target_"].rpartition(":")[2]
+        model = self.model.get("cell") or short(self.model)
         purpose = "_".join(str(part) for part in self.purpose)
-        return f"{model}-{self.data['name']}-{purpose}".replace("/", "_")
+        return f"{model}-{short(self.data)}-{purpose}".replace("/", "_")
+
+
+def short(settings):
+    """One word for a member of a group: its name, or the last word of its import path."""
+    return settings.get("name") or settings["_target_"].replace(":", ".").rpartition(".")[2]
 
 
 def _plain(value: Any):
     if isinstance(value, Start):
         return value.plain()
-    if isinstance(value, (Cut, Regaining)):
-        told = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-        return {name: item for name, item in told.items() if item is not None}
+    if isinstance(value, (Cut, Regaining, Growth)):
+        values = {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+        return {name: item for name, item in values.items() if item is not None or name == "tolerance"}
     return plain(value)
 
 

@@ -4,42 +4,67 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from espalier.errors import InputError
 from espalier.nn import fused
 from espalier.nn.cells import gates, layer
 
-READOUTS = ("last_token", "last_step")
+READOUTS = ("last_token", "last_step", "every_step", "mean")
 INITS = ("orthogonal", "uniform")
 
 
 class Stack(nn.Module):
-    """One-layer recurrent modules, each fed with the states of the one before; sizes may differ per layer."""
+    """One-layer recurrent modules, each fed with the states of the one before; sizes may differ per layer.
 
-    def __init__(self, cell, sizes):
+    dropout: share of the states that is set to zero between layers, in training.
+    """
+
+    def __init__(self, cell, sizes, dropout=0.0):
         super().__init__()
         self.layers = nn.ModuleList(layer(cell, inputs, hidden) for inputs, hidden in pairwise(sizes))
+        self.dropout = dropout
 
-    def forward(self, states):
-        """`(T, N, inputs)` -> `(T, N, hidden of the last layer)`, one fused call of torch per layer."""
-        for recurrent in self.layers:
-            states = fused.run(recurrent, states)
-        return states
+    def forward(self, states, starts=None):
+        """`(T, N, inputs)` -> `(T, N, hidden of the last layer)`, one fused call of torch per layer.
+
+        starts: what each layer starts from, as its torch module takes it, `()` for zero; then the ends come back too.
+        """
+        ends = []
+        for number, recurrent in enumerate(self.layers):
+            if number and self.dropout:
+                states = F.dropout(states, self.dropout, self.training)
+            if starts is None:
+                states = fused.run(recurrent, states)
+            else:
+                states, end = fused.carry(recurrent, states, starts[number] if starts else None)
+                ends.append(end)
+        return states if starts is None else (states, tuple(ends))
 
 
-def at_last_token(states, lengths):
-    """The states `(T, N, hidden)` at the last real token of each sequence: `(N, hidden)`."""
+def read_out(states, lengths, readout):
+    """What the head reads of the states `(T, N, hidden)`: `(N, hidden)`, or `(N, T, hidden)` of `every_step`."""
+    if readout == "every_step":
+        return states.transpose(0, 1)
+    if readout == "last_step":
+        return states[-1]
+    if readout == "mean":
+        real = torch.arange(len(states), device=states.device)[:, None] < lengths
+        return (states * real[..., None]).sum(0) / lengths[:, None]
     return states[lengths - 1, torch.arange(lengths.shape[0], device=states.device)]
 
 
 class SequenceClassifier(nn.Module):
-    """Classifies sequences, of tokens or of values, by the last state of a recurrent network.
+    """Reads sequences, of tokens or of values, with a recurrent network: a linear head on its states.
 
     cell: `rnn_tanh`, `rnn_relu`, `gru` or `lstm`.  hidden: units per recurrent layer.
     codes: number of token codes.  embedding: width of the embedding, by default that of the first recurrent layer.
     features: number of values per step; the sequences then are values and there is no embedding. None: they are tokens.
-    readout: `last_token` reads the state at the last real token, which padding cannot touch; `last_step` reads the last
-    time step of the padded batch, as the study did, so that the result depends on the batch.
+    outputs: numbers that come out, of classes their logits.
+    readout: `last_token` reads the state at the last real token, which padding cannot touch; `mean`, the mean of the states of
+    all real tokens; `every_step`, every state, an output each; `last_step`, the last time step of the padded batch, as the
+    study did, so that the result depends on the batch.
+    dropout: share of the states set to zero in training, between layers and before the head.
     init: `uniform` is torch's and the study's U(-1/sqrt(H), 1/sqrt(H)); `orthogonal` differs from it in one thing: `h2h` of
     the plain cells is an orthogonal matrix (Saxe et al. 2014; Le et al. 2015 for ReLU), without which RNN-ReLU gets stuck.
     """
@@ -49,11 +74,12 @@ class SequenceClassifier(nn.Module):
         cell,
         hidden=(50, 50, 50),
         codes=128,
-        classes=2,
+        outputs=2,
         embedding=None,
         readout="last_token",
         init="orthogonal",
         features=None,
+        dropout=0.0,
     ):
         super().__init__()
         for name, value, known in (("readout", readout, READOUTS), ("init", init, INITS)):
@@ -65,22 +91,29 @@ class SequenceClassifier(nn.Module):
         width = features or embedding or hidden[0]
         if features is None:
             self.embedding = nn.Embedding(codes, width)
-        self.recurrent = Stack(cell, (width, *hidden))
-        self.head = nn.Linear(hidden[-1], classes)
+        self.recurrent = Stack(cell, (width, *hidden), dropout)
+        self.head = nn.Linear(hidden[-1], outputs)
         if init == "orthogonal" and gates(cell) == 1:
             for recurrent in self.recurrent.layers:
                 nn.init.orthogonal_(recurrent.weight_hh_l0)
 
-    def forward(self, sequences, lengths):
+    def forward(self, sequences, lengths, states=None):
         """sequences: `(N, T)` integers or `(N, T, features)` values, padded on the right; lengths: `(N,)`.
 
-        Returns logits `(N, classes)`.
+        states: what an earlier call returned besides, to go on from; `()` at the start of a text. None: start from zero.
+        Returns `(N, outputs)`, or `(N, T, outputs)` of `every_step`; with `states` a pair of these and the states after them.
         """
         steps = sequences.transpose(0, 1)
-        states = self.recurrent(steps if self.features else self.embedding(steps.int()))
-        if self.readout == "last_step":
-            return self.head(states[-1])
-        return self.head(at_last_token(states, lengths))
+        steps = steps if self.features else self.embedding(steps.int())
+        if states is None:
+            found, ends = self.recurrent(steps), None
+        else:
+            found, ends = self.recurrent(steps, states)
+        read = read_out(found, lengths, self.readout)
+        if self.recurrent.dropout:
+            read = F.dropout(read, self.recurrent.dropout, self.training)
+        outputs = self.head(read)
+        return outputs if states is None else (outputs, ends)
 
     @property
     def readers(self):
@@ -104,9 +137,10 @@ class SequenceClassifier(nn.Module):
     @property
     def sizes(self):
         """The arguments that rebuild this network: plain numbers and words."""
-        told = {"hidden": [recurrent.hidden_size for recurrent in self.recurrent.layers], "classes": self.head.out_features}
+        told = {"hidden": [recurrent.hidden_size for recurrent in self.recurrent.layers], "outputs": self.head.out_features}
         if self.features:
             told["features"] = self.features
         else:
             told |= {"codes": self.embedding.num_embeddings, "embedding": self.embedding.embedding_dim}
+        told |= {"dropout": self.recurrent.dropout} if self.recurrent.dropout else {}
         return told | {"readout": self.readout}

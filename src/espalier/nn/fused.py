@@ -18,18 +18,29 @@ def run(layer, inputs):
 
     The written-out version is taken where it is faster and all it must be: training on the CPU, with biases.
     """
+    return carry(layer, inputs)[0]
+
+
+def carry(layer, inputs, start=None):
+    """(the states as `run` gives them, the states at the end), going on from `start`, an earlier call's end, or from zero.
+
+    No gradient goes back into `start`.
+    """
     if not (_written_out(inputs, layer.training) and layer.bias) or isinstance(layer, nn.LSTM):
-        return layer(inputs)[0]
+        return layer(inputs, start)
     weights = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
+    begin = None if start is None else start[0].detach()
     if isinstance(layer, nn.GRU):
-        return _GRU.apply(inputs, *weights)
-    return _Plain.apply(inputs, *weights, layer.nonlinearity == "relu")
+        states = _GRU.apply(inputs, *weights, begin)
+    else:
+        states = _Plain.apply(inputs, *weights, layer.nonlinearity == "relu", begin)
+    return states, states[-1:]
 
 
 def call(cell, inputs, weights, training):
     """The same for a cell given by name and its weights `(weight_ih, weight_hh, bias_ih, bias_hh)`, which may be computed."""
     if _written_out(inputs, training) and cell != "lstm":
-        return _GRU.apply(inputs, *weights) if cell == "gru" else _Plain.apply(inputs, *weights, cell == "rnn_relu")
+        return _GRU.apply(inputs, *weights, None) if cell == "gru" else _Plain.apply(inputs, *weights, cell == "rnn_relu", None)
     start = inputs.new_zeros(1, inputs.shape[1], weights[1].shape[1])
     rest = (weights, True, 1, 0.0, training, False, False)  # has biases, one layer, no dropout, one direction, time first
     if cell == "lstm":
@@ -45,21 +56,21 @@ class _Plain(torch.autograd.Function):
     """h[t] = f(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh)."""
 
     @staticmethod
-    def forward(ctx, inputs, weight_ih, weight_hh, bias_ih, bias_hh, relu):
+    def forward(ctx, inputs, weight_ih, weight_hh, bias_ih, bias_hh, relu, begin):
         states = torch.addmm(bias_ih + bias_hh, inputs.flatten(0, 1), weight_ih.t()).unflatten(0, inputs.shape[:2])
         activate = torch.Tensor.relu_ if relu else torch.Tensor.tanh_
         steps, turned = states.unbind(0), weight_hh.t()
-        activate(steps[0])
+        activate(steps[0] if begin is None else steps[0].addmm_(begin, turned))
         for before, step in itertools.pairwise(steps):
             activate(step.addmm_(before, turned))
-        ctx.save_for_backward(inputs, weight_ih, weight_hh, states)
+        ctx.save_for_backward(inputs, weight_ih, weight_hh, states, begin)
         ctx.relu = relu
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        inputs, weight_ih, weight_hh, states = ctx.saved_tensors
+        inputs, weight_ih, weight_hh, states, begin = ctx.saved_tensors
         slope = (states > 0).to(states.dtype) if ctx.relu else 1 - states * states
         delta = gradient.clone(memory_format=torch.contiguous_format)
         steps, slopes = delta.unbind(0), slope.unbind(0)
@@ -68,9 +79,12 @@ class _Plain(torch.autograd.Function):
             steps[t].addmm_(steps[t + 1], weight_hh).mul_(slopes[t])
         flat = delta.flatten(0, 1)
         bias = flat.sum(0)
+        h2h = delta[1:].flatten(0, 1).t() @ states[:-1].flatten(0, 1)
+        if begin is not None:
+            h2h.addmm_(delta[0].t(), begin)
         return (
             (flat @ weight_ih).view_as(inputs) if ctx.needs_input_grad[0] else None,
-            flat.t() @ inputs.flatten(0, 1), delta[1:].flatten(0, 1).t() @ states[:-1].flatten(0, 1), bias, bias, None,
+            flat.t() @ inputs.flatten(0, 1), h2h, bias, bias, None, None,
         )  # fmt: skip
 
 
@@ -78,29 +92,30 @@ class _GRU(torch.autograd.Function):
     """r, z = s(i2h + h2h); n = tanh(i2h_n + r h2h_n); h[t] = n + z (h[t-1] - n), with h2h = W_hh h[t-1] + b_hh."""
 
     @staticmethod
-    def forward(ctx, inputs, weight_ih, weight_hh, bias_ih, bias_hh):
+    def forward(ctx, inputs, weight_ih, weight_hh, bias_ih, bias_hh, begin):
         hidden = weight_hh.shape[1]
         i2h = torch.addmm(bias_ih, inputs.flatten(0, 1), weight_ih.t()).unflatten(0, inputs.shape[:2])
         gates, news = i2h.split([2 * hidden, hidden], dim=2)
         states = inputs.new_empty(*inputs.shape[:2], hidden)
         h2h_new = torch.empty_like(states)
-        state, turned = inputs.new_zeros(inputs.shape[1], hidden), weight_hh.t()
+        begin = inputs.new_zeros(inputs.shape[1], hidden) if begin is None else begin
+        state, turned = begin, weight_hh.t()
         for gate, new, kept, out in zip(gates.unbind(0), news.unbind(0), h2h_new.unbind(0), states.unbind(0)):
             h2h = torch.addmm(bias_hh, state, turned)
             gate.add_(h2h[:, : 2 * hidden]).sigmoid_()
             kept.copy_(h2h[:, 2 * hidden :])
             new.addcmul_(gate[:, :hidden], kept).tanh_()
             state = torch.lerp(new, state, gate[:, hidden:], out=out)
-        ctx.save_for_backward(inputs, weight_ih, weight_hh, states, i2h, h2h_new)
+        ctx.save_for_backward(inputs, weight_ih, weight_hh, states, i2h, h2h_new, begin)
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        inputs, weight_ih, weight_hh, states, i2h, h2h_new = ctx.saved_tensors
+        inputs, weight_ih, weight_hh, states, i2h, h2h_new, begin = ctx.saved_tensors
         hidden = weight_hh.shape[1]
         reset, update, new = i2h.split(hidden, dim=2)
-        before = torch.cat([states.new_zeros(1, *states.shape[1:]), states[:-1]])
+        before = torch.cat([begin[None], states[:-1]])
         # What a step multiplies its state's gradient with, for all steps at once.
         to_new = (1 - update) * (1 - new * new)
         to_update = (before - new) * update * (1 - update)
@@ -120,4 +135,5 @@ class _GRU(torch.autograd.Function):
         return (
             (flat @ weight_ih).view_as(inputs) if ctx.needs_input_grad[0] else None,
             flat.t() @ inputs.flatten(0, 1), flat_back.t() @ before.flatten(0, 1), flat.sum(0), flat_back.sum(0),
+            None,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from espalier.errors import InputError
 from espalier.graphs import layered
 from espalier.nn import fused
 from espalier.nn.cells import gates, layer
-from espalier.nn.classifier import INITS, READOUTS, at_last_token
+from espalier.nn.classifier import INITS, READOUTS, read_out
 
 SKIPS = ("summed", "separate")
 H2H = ("dense", "diagonal")
@@ -149,7 +149,7 @@ class GraphClassifier(nn.Module):
     width: of the embedding, by default the number of source vertices, as the study had it.
     gate_mask: a unit's edges hold in each of its gates (`tiled`), or row by row over the stacked gates (`interleaved`, a
     mistake of the study, which gives most gate rows the edges of another unit).
-    codes, classes, readout, init, features: as for `SequenceClassifier`; `init: orthogonal` needs dense h2h.
+    codes, outputs, readout, init, features: as for `SequenceClassifier`; `init: orthogonal` needs dense h2h.
 
     Raises: InputError for a graph that no network can be wired like, or an unknown word.
     """
@@ -164,7 +164,7 @@ class GraphClassifier(nn.Module):
         width=None,
         gate_mask="tiled",
         codes=128,
-        classes=2,
+        outputs=2,
         readout="last_token",
         init="orthogonal",
         features=None,
@@ -188,7 +188,7 @@ class GraphClassifier(nn.Module):
         last = list(range(structure.sizes[-1]))
         #: per layer, the places of the units that the head reads
         self.read = structure.sinks if sinks == "all" else [[] for _ in structure.sizes[:-1]] + [last]
-        self.head = nn.Linear(sum(map(len, self.read)), classes)
+        self.head = nn.Linear(sum(map(len, self.read)), outputs)
         if init == "orthogonal" and gates(cell) == 1 and h2h == "dense":
             for module in [*self.recurrent.layers, *self.recurrent.skips]:
                 nn.init.orthogonal_(module.weight_hh_l0)
@@ -196,16 +196,12 @@ class GraphClassifier(nn.Module):
     def forward(self, sequences, lengths):
         """sequences: `(N, T)` integers or `(N, T, features)` values, padded on the right; lengths: `(N,)`.
 
-        Returns logits `(N, classes)`.
+        Returns `(N, outputs)`, or `(N, T, outputs)` of `every_step`.
         """
         steps = sequences.transpose(0, 1)
         states = self.recurrent(steps if self.features else self.embedding(steps.int()))
-        read = [
-            (found[-1] if self.readout == "last_step" else at_last_token(found, lengths))[:, places]
-            for found, places in zip(states, self.read)
-            if places
-        ]
-        return self.head(torch.cat(read, 1) if len(read) > 1 else read[0])
+        read = [read_out(found, lengths, self.readout)[..., places] for found, places in zip(states, self.read) if places]
+        return self.head(torch.cat(read, -1) if len(read) > 1 else read[0])
 
     @property
     def readers(self):

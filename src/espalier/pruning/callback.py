@@ -27,11 +27,11 @@ class Pruning(pl.Callback):
     into plain torch. Averages of the weights that other callbacks of Lightning keep (EMA, SWA) are masked too. Several
     callbacks may prune one model, each its own weights; a callback prunes one model only.
 
-    target, percent, score, scope, modules, rule, generator, structure, block, readers, data: as for `espalier.prune`; names
-    of modules are those within the LightningModule.
+    target, percent, score, scope, modules, rule, generator, structure, block, readers, data, backward: as for `espalier.prune`;
+    names of modules are those within the LightningModule.
     masks: masks made elsewhere, instead of those arguments.
-    monitor: name of a logged validation metric, higher is better, to watch for regain; base: its value before the cut;
-    tolerance: what may be missing.  With `num_sanity_val_steps=-1` the value right after the cut is recorded too.
+    monitor: name of a logged validation metric to watch for regain; base: its value before the cut; tolerance: what may be
+    missing; higher: whether more is better.  With `num_sanity_val_steps=-1` the value right after the cut is recorded too.
 
     After or during training: `masks`, `history` (dicts of epoch, step and value, epoch 0 right after the cut) and `regain`
     (an `espalier.Regain`: epoch, step, censored).
@@ -57,17 +57,21 @@ class Pruning(pl.Callback):
         monitor=None,
         base=None,
         tolerance=0.01,
+        higher=True,
+        backward=None,
     ):
         if monitor and base is None:
             raise InputError("Pruning(monitor=...) needs base=..., the metric's value before the cut")
         self.arguments = dict(
             target=target, percent=check_percent(percent), score=score, scope=scope, modules=modules, rule=rule,
             generator=generator, structure=structure, block=block, readers=readers, data=data,
+            backward=backward,
         )  # fmt: skip
         warn_of_share(self.arguments["percent"])
         self.masks, self.given, self.monitor = masks, masks is not None, monitor
-        self.regain = None if base is None else Regain(base, tolerance)
+        self.regain = None if base is None else Regain(base, tolerance, higher)
         self.history = []
+        self.changing = False  # whether somebody changes the masks during training
         self._model = None  # the LightningModule that was pruned, as a weak reference
         self._averages = []  # modules in which other callbacks average its weights
 
@@ -82,7 +86,7 @@ class Pruning(pl.Callback):
         return self._generate_state_key(**{name: self.arguments[name] for name in ("target", "modules", "structure")})
 
     def record(self, value, epoch, step):
-        """Note the accuracy after `step` optimizer steps; returns whether it is regained."""
+        """Note the judging value after `step` optimizer steps; returns whether it is regained."""
         self.history.append({"epoch": epoch, "step": step, "value": float(value)})
         return self.regain.update(float(value), epoch, step) if self.regain else False
 
@@ -151,7 +155,7 @@ class Pruning(pl.Callback):
 
     def _refuse_other(self, masks, arguments):
         """Raise InputError if a checkpoint was pruned otherwise than this callback would."""
-        if self.given and masks != self.masks:
+        if self.given and masks != self.masks and not self.changing:
             raise InputError("the checkpoint has other masks than this callback: resume with those, or load the weights alone")
         for name, value in arguments.items() if not self.given else ():
             asked = self.arguments[name]

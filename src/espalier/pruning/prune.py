@@ -8,6 +8,7 @@ import torch
 
 from espalier.errors import InputError, doubt
 from espalier.pruning import structures
+from espalier.pruning.context import Context
 from espalier.pruning.rules import RULES
 from espalier.pruning.structures import STRUCTURES
 
@@ -42,19 +43,20 @@ def make_masks(
     block=(4, 4),
     readers=None,
     data=None,
+    backward=None,
 ):
     """The `Masks` that `prune` would apply; the model stays as it is. Arguments as for `prune`."""
     percent = check_percent(percent)
     for name, value, known in (("structure", structure, STRUCTURES), ("rule", rule, RULES)):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    generator = generator or torch.Generator().manual_seed(0)
+    context = Context(model, data, generator or torch.Generator().manual_seed(0), backward)
     if structure == "unit":
         if target != "both" or rule != "exact":
             raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")
-        return structures.units(model, percent, score, scope or "tensor", modules, generator, readers, data)
+        return structures.units(model, percent, score, scope or "tensor", modules, readers, context)
     tile = structures.check_block(block) if structure == "block" else (1, 1)
-    return structures.weights(model, target, percent, score, scope or "global", modules, rule, generator, tile)
+    return structures.weights(model, target, percent, score, scope or "global", modules, rule, context, tile)
 
 
 def prune(
@@ -70,6 +72,7 @@ def prune(
     block=(4, 4),
     readers=None,
     data=None,
+    backward=None,
 ):
     """Set `percent` of the weights of the recurrent layers in `model` to zero, in place; or of their hidden units, or blocks.
 
@@ -80,8 +83,9 @@ def prune(
     percent: share of the weights (blocks, units) in each group of the scope, 0 to 100, absolute: what is zero already counts,
     so that pruning to 50 and then to 80 percent leaves 20.
     score: `magnitude` or `random`; of units also `incoming`, `outgoing` (norms), `activation` (needs `data`) or `taylor` (needs
-    gradients). scope: `global` (default), `layer`, `tensor` or `gate`; of units `tensor` (one direction of one layer; default,
-    so that the layers of an `nn.LSTM` stay equally wide), `layer` or `global`.
+    gradients); or a function of (name -> weights, or list of `Units`; `espalier.pruning.context.Context`).
+    scope: `global` (default), `layer`, `tensor` or `gate`; of units `tensor` (one direction of one layer; default, so that the
+    layers of an `nn.LSTM` stay equally wide), `layer` or `global`.
     modules: names of submodules to stay inside, by default all.
     rule: `exact` removes `round(percent / 100 * n)` of n, ties by position; `percentile` what is strictly below the
     percentile, as the study did.  generator: `torch.Generator` on the CPU for scores that draw numbers.
@@ -90,12 +94,14 @@ def prune(
     which `espalier.shrink` removes it.
     readers: for units, the modules that read the output of each recurrent module, by name: `{"rnn": ["head"]}`. Our own models
     know theirs. `[]`: nobody in the model.  data: for `activation`, an iterable of the model's inputs.
+    backward: a function without arguments that leaves gradients in the model, for scores that need them; None: those count
+    that are there.
 
     Returns: `Masks`, which keep the weights zero in later training.
     Raises: InputError if nothing matches, an argument is out of range, a layer would lose all its units, a reader is missing
     or impossible, or (for units) a parameter is shared between modules.
     """
-    arguments = (target, percent, score, scope, modules, rule, generator, structure, block, readers, data)
+    arguments = (target, percent, score, scope, modules, rule, generator, structure, block, readers, data, backward)
     masks = make_masks(model, *arguments)
     warn_of_share(check_percent(percent))
     masks.weights(model)

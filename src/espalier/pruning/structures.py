@@ -11,19 +11,36 @@ from espalier.pruning.rules import RULES
 from espalier.pruning.scopes import groups
 from espalier.pruning.scores import SCORES
 from espalier.pruning.selection import inside, module_names, refuse_compiled, refuse_missing, select
-from espalier.pruning.unit_scores import UNIT_SCORES, Context
+from espalier.pruning.unit_scores import UNIT_SCORES
 from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual
 
 STRUCTURES = ("weight", "unit", "block")
 UNIT_SCOPES = {"global": lambda one: "all", "layer": lambda one: (one.module, one.layer), "tensor": lambda one: one}
 
 
-def weights(model, target, percent, score, scope, modules, rule, generator, block=(1, 1)):
+def chosen_score(score, known, what):
+    """The function of a score: one of the known by name, or itself.  Raises: InputError."""
+    if not callable(score) and score not in known:
+        raise InputError(f"score{what} must be one of {', '.join(known)}, or a function, got {score!r}")
+    return score if callable(score) else known[score]
+
+
+def check_scores(scores, asked, shape_of):
+    """Raise InputError unless a score gave a finite number for everything that it was asked for."""
+    for one in asked:
+        value = scores.get(one) if isinstance(scores, dict) else None
+        if not isinstance(value, torch.Tensor) or value.shape != shape_of(one) or value.isnan().any():
+            name = one if isinstance(one, str) else one.place
+            raise InputError(
+                f"the score gave no number for every weight of {name}; it must return a dict of tensors like its input"
+            )
+
+
+def weights(model, target, percent, score, scope, modules, rule, context, block=(1, 1)):
     """Masks of single weights, or of `block` tiles of rows x columns within each gate of each matrix; the tiles at the edges
     may be smaller. The score of a tile is the mean over its weights.
     """
-    if score not in SCORES:
-        raise InputError(f"score must be one of {', '.join(SCORES)}, got {score!r}")
+    score = chosen_score(score, SCORES, "")
     chosen = select(model, target, modules)
     values = {}
     for weight in chosen:
@@ -33,7 +50,8 @@ def weights(model, target, percent, score, scope, modules, rule, generator, bloc
         values[weight.name] = value if value.dtype == torch.float64 else value.float()
         if not torch.isfinite(value).all():
             raise InputError(f"{weight.name} holds values that are not finite; there is nothing to rank")
-    scores = SCORES[score](values, generator)
+    scores = score(values, context)
+    check_scores(scores, values, lambda name: values[name].shape)
     masks = {weight.name: torch.ones(weight.parameter.shape, dtype=torch.bool) for weight in chosen}
     for members in groups(chosen, scope).values():
         tiles = []
@@ -66,14 +84,14 @@ def check_block(block):
     return pair
 
 
-def units(model, percent, score, scope, modules, generator, readers, data):
+def units(model, percent, score, scope, modules, readers, context):
     """Masks that silence whole hidden units: their rows in every gate, their biases, and their columns wherever they are read.
 
     Raises: InputError if a layer would be left without a unit, or a reader is missing or impossible.
     """
-    for name, value, known in (("score", score, UNIT_SCORES), ("scope", scope, UNIT_SCOPES)):
-        if value not in known:
-            raise InputError(f"{name} of units must be one of {', '.join(known)}, got {value!r}")
+    score = chosen_score(score, UNIT_SCORES, " of units")
+    if scope not in UNIT_SCOPES:
+        raise InputError(f"scope of units must be one of {', '.join(UNIT_SCOPES)}, got {scope!r}")
     refuse_compiled(model)
     names, recurrent = module_names(modules), list(recurrent_modules(model))
     refuse_missing(names, recurrent, "recurrent module")
@@ -86,7 +104,8 @@ def units(model, percent, score, scope, modules, generator, readers, data):
     for name in involved:
         if not torch.isfinite(parameters[name].detach()).all():
             raise InputError(f"{name} holds values that are not finite; there is nothing to rank")
-    scores = UNIT_SCORES[score](chosen, Context(model, data, generator))
+    scores = score(chosen, context)
+    check_scores(scores, chosen, lambda one: (one.hidden,))
     pooled = {}
     for one in chosen:
         rows = [parameters[name].detach().cpu().view(one.gates, one.hidden, -1).abs().amax((0, 2)) for name in one.rows]

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from dataclasses import fields, is_dataclass
 from enum import Enum
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from espalier.errors import InputError
@@ -18,16 +20,21 @@ OUTSIDE = (
 #: Keys that change nothing under a condition, which is a function of all values: they are then hashed at this value.
 IDLE = (
     (("safe", "tolerance"), 0.01, lambda values: True),  # only sentences use it
+    (("regain", "tolerance"), 0.01, lambda values: _by_default(values, "regain")),
+    (("regaining", "tolerance"), 0.01, lambda values: _by_default(values, "regaining")),
     (("block",), [4, 4], lambda values: values.get("structure") != "block"),
     (("cut", "block"), [4, 4], lambda values: values["cut"]["structure"] != "block"),
 )
 #: Keys that name input files, or a folder of them: they enter by their content.
 FILES = (
-    ("data", "train"), ("data", "test"), ("base",), ("start", "file"), ("regaining", "reference", "file"),
+    ("data", "train"), ("data", "test"), ("data", "path"), ("base",), ("start", "file"), ("regaining", "reference", "file"),
     ("cut", "ranked", "file"), ("graph", "folder"),
 )  # fmt: skip
-#: Keys that came later, at the values at which they change nothing: then they stay out, and earlier runs are found.
-BORN = {"schedule": {"name": "one_shot"}}
+#: Keys that came later, with the values at which they change nothing: then they stay out, and earlier runs are found.
+BORN = (
+    (("schedule", "fresh"), (False,)), (("schedule",), ({"name": "one_shot"},)), (("task",), ({"name": "classify"},)),
+    (("model", "name"), ("recurrent", "graph")), (("model", "dropout"), (0,)),
+)  # fmt: skip
 
 
 def identity(values):
@@ -35,8 +42,7 @@ def identity(values):
 
     Whole floats are taken for ints, files by their content.  Raises: InputError if a file cannot be read.
     """
-    values = _normal({key: value for key, value in values.items() if key not in OUTSIDE})
-    values = {key: value for key, value in values.items() if key not in BORN or value != BORN[key]}
+    values = _identified({key: value for key, value in values.items() if key not in OUTSIDE})
     for path, value, idle in IDLE:
         node, last = _parent(values, path)
         if last in node and idle(values):
@@ -48,8 +54,56 @@ def identity(values):
                 node[last] = _content(node[last])
             except InputError as error:
                 raise InputError(f"{'.'.join(path)}={error}") from None
+    for path, born in BORN:
+        node, last = _parent(values, path)
+        if last in node and node[last] in born:
+            del node[last]
     text = json.dumps({"format": FORMAT, **values}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _by_default(values, name):
+    return values[name]["tolerance"] is None and values.get("task", {}).get("name", "classify") == "classify"
+
+
+def _identified(value):
+    """Plain values in their normal form. What names code of the user's (`_target_`) gets the hash of its source beside it, and
+    files among its keys come by their content.
+    """
+    if isinstance(value, (list, tuple)):
+        return [_identified(item) for item in value]
+    if not isinstance(value, dict):
+        return _normal(value)
+    value = {str(key): _identified(item) for key, item in value.items()}
+    digest = source(value["_target_"]) if value.get("_target_") else None
+    if digest:
+        value = {key: _file(item) for key, item in value.items()} | {"_source_": digest}
+    return value
+
+
+def source(place):
+    """The hash of the source file of what stands at an import path, found without importing anything; None of our own, and of
+    what has no such file.
+    """
+    module = place.partition(":")[0] if ":" in place else place.rpartition(".")[0]
+    path, spec = None, None
+    for part in module.split("."):
+        name = part if spec is None else f"{spec.name}.{part}"
+        spec = PathFinder.find_spec(name, path)
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations
+    known = spec.has_location and spec.name.partition(".")[0] != "espalier"
+    return _digest(spec.origin) if known else None
+
+
+def _file(value):
+    """The content of a file that a text names, else the value."""
+    try:
+        named = isinstance(value, str) and Path(value).is_file()
+    except (OSError, ValueError):  # too long, or with a null character
+        named = False
+    return _digest(value) if named else value
 
 
 def _parent(values, path):
@@ -99,6 +153,6 @@ def plain(config):
         return {key: plain(value) for key, value in config.items()}
     if isinstance(config, (list, tuple)):
         return [plain(value) for value in config]
-    if hasattr(config, "__dataclass_fields__"):
-        return {name: plain(getattr(config, name)) for name in config.__dataclass_fields__}
+    if is_dataclass(config):
+        return {field.name: plain(getattr(config, field.name)) for field in fields(config)}
     return config

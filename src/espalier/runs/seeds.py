@@ -5,8 +5,10 @@ alone and a resumed run equals an uninterrupted one.
 """
 
 import hashlib
+import random
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -23,7 +25,27 @@ def generator(seed, *purpose):
 
 @contextmanager
 def seeded(seed, *purpose):
-    """Run a block, such as the construction of a module, under its own stream; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(seed, *purpose))
+    """Run a block, such as the construction of a module, under its own stream; the global generators are left as they were."""
+    with kept():
+        seed_all(seed, *purpose)
         yield
+
+
+def seed_all(seed, *purpose):
+    """Seed the global generators of torch, numpy and Python with `stream(seed, *purpose)`."""
+    value = stream(seed, *purpose)
+    torch.manual_seed(value)
+    np.random.seed(value % 2**32)  # noqa: NPY002
+    random.seed(value)
+
+
+@contextmanager
+def kept():
+    """Leave the global generators of torch (on the CPU), numpy and Python as they were before the block."""
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        np.random.set_state(states[0])  # noqa: NPY002
+        random.setstate(states[1])

@@ -2,6 +2,7 @@
 
 Every level ranks the weights of the level before (the first those of the base), takes the weights of the base at
 `epoch` (0: as they were drawn), cuts these and trains them as long as the base was.
+fresh: the control; the same masks on weights that were drawn anew, where a lottery ticket should be no better.
 Reference: Frankle and Carbin 2019, "The lottery ticket hypothesis"; Frankle et al. 2020, "Linear mode connectivity".
 """
 
@@ -13,7 +14,11 @@ from espalier.learning.training import Start
 def rewind(level, start, percents, run, settings):
     base, ranked = start.training, start
     early = Start(replace(base, epochs=settings["epoch"]))
+    anew = Start(replace(base, epochs=0, init=("fresh",)))
     for percent in percents:
         training = level(percent, early, ranked=ranked, epochs=base.epochs)
-        yield run(training)
+        trained = run(training)
         ranked = Start(training)
+        if settings["fresh"]:  # what is zero goes first, so that the masks are those of the ticket
+            trained = run(level(percent, anew, ranked=ranked, epochs=base.epochs))
+        yield trained

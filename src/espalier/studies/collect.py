@@ -12,9 +12,10 @@ from espalier.errors import InputError
 from espalier.runs import files
 from espalier.runs.identity import OUTSIDE
 from espalier.runs.run import read_result, versions
+from espalier.settings import PruneConfig, StructureConfig, from_yaml
 from espalier.studies import controls
-from espalier.studies.config import PruneConfig, StructureConfig, from_yaml
 from espalier.studies.plan import RUNS, label, prune_run, train_run
+from espalier.tasks import metric_of
 
 
 def command():
@@ -41,18 +42,21 @@ def describe(folder, story, experiment, runs, safe):
 
 def pruning(folder, directories, about, unfinished=()):
     """Tables, figures and report.html in `folder`, from the finished runs in `directories`.  Returns the joined summary."""
-    joined, variants = {}, variants_of(directories)
+    joined, variants, first = {}, variants_of(directories), read_result(directories[0])
+    metric = metric_of(first)
+    others = {metric_of(read_result(directory)).name for directory in directories} - {metric.name}
+    if others:
+        raise InputError(f"the jobs are judged by {metric.name} and {', '.join(others)}: one sweep and one report for each")
     for name in TABLES:
         join(folder, name, directories, variants)
         joined[name] = tables.read(folder / name)
     summary, results, survivors = joined["summary.csv"], joined["results.csv"], joined["survivors.csv"]
-    first = read_result(directories[0])
     if [folder] != list(directories):  # a run has its own figures already
-        figures.pruning(folder / "figures", summary, joined["curve.csv"], results, survivors, first["baselines"])
+        figures.pruning(folder / "figures", summary, joined["curve.csv"], results, survivors, first["baselines"], metric)
     config = from_yaml(directories[0] / "config.yaml", PruneConfig)
     about = {
         **about, "regain": config.regain.tolerance, "versions": first["versions"],
-        "floor": first["baselines"]["constant"], "config": (directories[0] / "config.yaml").read_text(encoding="utf-8"),
+        "floor": first["baselines"].get("constant"), "config": (directories[0] / "config.yaml").read_text(encoding="utf-8"),
     }  # fmt: skip
     held = control_rows(directories, variants) if config.controls else None
     costs = None
@@ -60,13 +64,13 @@ def pruning(folder, directories, about, unfinished=()):
         join(folder, "costs.csv", directories, variants)
         costs = tables.read(folder / "costs.csv")
         worth.draw(folder / "figures", costs)
-    report.write(folder, summary, results, first["baselines"], about, held, unfinished, costs)
+    report.write(folder, summary, results, first["baselines"], about, metric, held, unfinished, costs)
     return summary
 
 
 def structures(folder, directories, about, unfinished=()):
     """Joined tables and report.html of the finished searches in `directories`, into `folder`."""
-    from espalier.analysis import structure  # here, for scikit-learn takes a second that other sweeps need not wait
+    from espalier.analysis import structure_report  # here, for scikit-learn takes a second that other sweeps need not wait
 
     variants, joined = variants_of(directories), {}
     for name in ("results.csv", "dense.csv", "correlations.csv", "prediction.csv"):
@@ -82,9 +86,8 @@ def structures(folder, directories, about, unfinished=()):
     first = directories[0]
     told = {**about, "versions": read_result(first)["versions"], "config": (first / "config.yaml").read_text(encoding="utf-8")}
     results = [read_result(directory) for directory in directories]
-    structure.compare(
-        folder, [tables.read(folder / name) for name in ("correlations.csv", "prediction.csv")], results, told, unfinished
-    )
+    both = [tables.read(folder / name) for name in ("correlations.csv", "prediction.csv")]
+    structure_report.compare(folder, both, results, told, metric_of(results[0]), unfinished)
 
 
 TABLES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
@@ -144,19 +147,32 @@ def control_rows(directories, variants):
     for directory in directories:
         config = from_yaml(directory / "config.yaml", PruneConfig)
         config.outputs = str(pool_of(directory))
-        key = {"cell": config.cell, "target": label(config), "score": config.score, "scope": config.scope.name}
+        key = {"cell": config.cell, "target": label(config), "score": config.score_name, "scope": config.scope.name}
+        metric = metric_of(read_result(directory))
         key["variant"] = variants[directory]
         longer = prune_run(controls.trained_on(config))
-        reached = tables.judged(tables.read(longer / "summary.csv"), "best").item() if longer.result() else None
+        reached = tables.judged(tables.read(longer / "summary.csv"), "best", metric).item() if longer.result() else None
+        anew = fresh_of(config, metric)
         for percent in controls.percents(config):
             small = controls.dense(config, percent)
             result = small and train_run(small).result()
-            dense = result and result["val_accuracy" if result["judge"] == "validation" else "test_accuracy"]
+            dense = result and result[f"{'val' if result['judge'] == 'validation' else 'test'}_{metric.name}"]
             rows.append({
                 **key, "seed": config.seed, "percent": percent, "trained_on": reached, "dense": dense or None,
+                "fresh": anew.get(percent),
                 "units": small.model.hidden[0] if result else None,
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def fresh_of(config, metric):
+    """What the control of lottery tickets reached: percent -> the best value, empty where there is none."""
+    control = controls.fresh(config)
+    run = control and prune_run(control)
+    if not run or not run.result():
+        return {}
+    summary = tables.read(run / "summary.csv")
+    return dict(zip(summary["percent"], tables.judged(summary, "best", metric)))
 
 
 def pool_of(directory):

@@ -1,15 +1,18 @@
 """What a pruned network must be held against. Each control is a run of a story we have, kept and found again like any other.
 
 trained on: the base, trained on for as many epochs as retraining may take, without a cut (a cut of 0 %, fixed epochs);
-dense: a small dense network of no more recurrent weights than the pruned one keeps, trained like the base.
+dense: a small dense network of no more recurrent weights than the pruned one keeps, trained like the base;
+fresh (of `schedule=rewind`): the same masks on weights that were drawn anew.
 """
 
 import dataclasses
 
 from espalier.names import GATES
 from espalier.runs import progress
-from espalier.studies.config import Mode, TrainConfig
-from espalier.studies.plan import prune_run, train_run
+from espalier.settings import Mode
+from espalier.settings.checks import is_own
+from espalier.settings.data import usual
+from espalier.studies.plan import as_train, prune_run, train_run
 
 
 def trained_on(config):
@@ -17,6 +20,13 @@ def trained_on(config):
     retrain = dataclasses.replace(config.retrain, mode=Mode.fixed)
     once = {"name": "one_shot"}
     return dataclasses.replace(config, percent=[0], retrain=retrain, schedule=once, curve=False, controls=False)
+
+
+def fresh(config):
+    """The pruning configuration of the control of lottery tickets, or None where there are none."""
+    if config.schedule.get("name") != "rewind" or config.schedule["fresh"]:
+        return None
+    return dataclasses.replace(config, schedule={**config.schedule, "fresh": True}, curve=False, controls=False)
 
 
 def recurrent_weights(cell, hidden, embedding):
@@ -31,13 +41,14 @@ def dense(config, percent):
     All layers get the same number of units, the largest with which the recurrent weights are no more than those kept. Of values
     the first layer's weights are not known before the data are read: then only shrunk networks have such a control.
     """
-    hidden, values = config.model.hidden, config.data.name == "sequences"
-    own = {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
+    if is_own(config.model):
+        return None
+    hidden, values = config.model.hidden, usual(config.data, "values")
     if config.structure.name == "unit":  # of the shrunk network's size
         kept = [size - round(percent / 100 * size) for size in hidden]
         embedding = None if values else config.model.embedding or hidden[0]
         model = dataclasses.replace(config.model, hidden=kept, embedding=embedding)
-        return TrainConfig(**{**own, "model": model}) if all(kept) else None
+        return as_train(config, model=model) if all(kept) else None
     if values:
         return None
     width = config.model.embedding or hidden[0]
@@ -49,7 +60,7 @@ def dense(config, percent):
         units += 1
     if units == 0:
         return None
-    return TrainConfig(**{**own, "model": dataclasses.replace(config.model, hidden=[units] * len(hidden), embedding=width)})
+    return as_train(config, model=dataclasses.replace(config.model, hidden=[units] * len(hidden), embedding=width))
 
 
 def percents(config):
@@ -63,7 +74,7 @@ def runs(config):
     if not getattr(config, "controls", False):
         return []
     longer = trained_on(config)
-    found = [("prune", longer, prune_run(longer))]
+    found = [("prune", one, prune_run(one)) for one in (longer, fresh(config)) if one]
     if config.base is None:
         small = [dense(config, percent) for percent in percents(config)]
         found += [("train", one, train_run(one)) for one in small if one]
@@ -79,7 +90,9 @@ def run(config):
     from espalier.studies import prune, train  # here, for they load torch
 
     left = [(story, one) for story, one, its in runs(config) if not its.result()]
-    units = sum(one.retrain.max_epochs + 1 if story == "prune" else one.trainer.max_epochs for story, one in left)
+    units = sum(
+        len(one.percent) * (one.retrain.max_epochs + 1) if story == "prune" else one.trainer.max_epochs for story, one in left
+    )
     with progress.current.job(f"{config.cell} {config.target.name}, controls", units):
         for story, one in left:
             one = dataclasses.replace(one, force=False)

@@ -4,30 +4,44 @@ starts.
 
 from dataclasses import replace
 
-from espalier.learning.training import Cut, Regaining, Start, Training, place
+from espalier.learning.training import Cut, Growth, Regaining, Start, Training, place
+from espalier.names import MODELS
 from espalier.runs import files
 from espalier.runs.identity import plain
 from espalier.runs.run import Run
-from espalier.studies.config import TrainConfig
+from espalier.settings import TrainConfig
+from espalier.settings.checks import is_own, keys
+from espalier.settings.training import short_name
 
 #: Format of an export -> how its files end.
 SUFFIX = {"onnx": ".onnx", "torch": ".pt"}
-#: What `model` configures, by door.
-SEQUENCE, GRAPH = "espalier.nn:SequenceClassifier", "espalier.nn.graph:wired"
 
 
 def train_run(config):
     """The `Run` of train.py: the base network that a configuration of any door speaks of, with its tables and figures."""
-    own = TrainConfig(**{name: getattr(config, name) for name in TrainConfig.__dataclass_fields__})
-    return Run("train", f"{config.cell}-{config.data.name}", plain(own))
+    own = as_train(config)
+    return Run("train", f"{config.cell}-{short_name(config.data)}", plain(own))
+
+
+def as_train(config, **changes):
+    """The configuration of train.py that one of any door holds."""
+    return TrainConfig(**{name: getattr(config, name) for name in keys(TrainConfig)} | changes)
 
 
 def base_training(config):
     """The training of the base network."""
     return Training(
-        data=plain(config.data), model={"_target_": SEQUENCE, "cell": config.cell, **plain(config.model)},
-        optimizer=plain(config.optimizer), clip_norm=config.trainer.clip_norm, epochs=config.trainer.max_epochs,
+        data=plain(config.data), model=model_of(config), optimizer=plain(config.optimizer), clip_norm=config.trainer.clip_norm,
+        epochs=config.trainer.max_epochs, task=config.task,
     )  # fmt: skip
+
+
+def model_of(config, **more):
+    """What is called, and its keywords."""
+    keywords = plain(config.model)
+    if is_own(keywords):
+        return keywords
+    return {"_target_": MODELS[keywords.pop("name")], "cell": config.cell, **keywords, **more}
 
 
 def base_start(config):
@@ -37,10 +51,11 @@ def base_start(config):
     return Start(base_training(config), config.base_weights.name)
 
 
-def level(config, percent, start, ranked=None, epochs=None):
+def level(config, percent, start, ranked=None, epochs=None, growth=None):
     """The training of a level: cut to `percent`, from `start`.
 
     ranked: whose weights are ranked, by default those of `start`.  epochs: so many, whatever `retrain` says.
+    growth: shape, ramp and updates of masks that grow while it trains.
     """
     percent = int(percent) if percent == int(percent) else float(percent)  # 50.0 is the level 50
     cut = Cut(
@@ -52,13 +67,13 @@ def level(config, percent, start, ranked=None, epochs=None):
     regaining = Regaining(base_start(config), config.regain.tolerance, retrain.checks_per_epoch, stop)
     return replace(
         base_training(config), epochs=retrain.max_epochs if epochs is None else epochs, purpose=("prune", percent), start=start,
-        cut=cut, regaining=regaining,
+        cut=cut, regaining=regaining, during=growth and Growth(**growth),
     )  # fmt: skip
 
 
 def prune_run(config):
     """The `Run` of all levels of one cell, target, score, scope and seed."""
-    return Run("prune", f"{config.cell}-{label(config)}-{config.score}-{config.scope.name}", plain(config))
+    return Run("prune", f"{config.cell}-{label(config)}-{config.score_name}-{config.scope.name}", plain(config))
 
 
 def label(config):
@@ -90,7 +105,7 @@ def shipped(config):
 
 def structure_run(config):
     """The `Run` of one search: all its graphs, trained with one cell and seed, and the analysis of them."""
-    return Run("structure_search", f"{config.cell}-{config.model.skip.name}-{config.data.name}", plain(config))
+    return Run("structure_search", f"{config.cell}-{config.model.skip.name}-{short_name(config.data)}", plain(config))
 
 
 #: door -> the run of one of its jobs

@@ -3,30 +3,23 @@
 import logging
 import shutil
 
-from espalier import names
+from espalier import names, tasks
 from espalier.analysis import figures
+from espalier.errors import InputError
 from espalier.learning.bases import load_base
 from espalier.learning.bench import load_data
 from espalier.learning.board import Board
 from espalier.pruning import recurrent_weights
+from espalier.pruning.units import all_units, check_readers
 from espalier.runs import files, progress
 from espalier.runs.identity import plain
+from espalier.settings.checks import is_own
 from espalier.studies.plan import base_run, base_start, base_training, label, level, prune_run
-from espalier.studies.train import runner_of
+from espalier.studies.train import columns, runner_of
 
 log = logging.getLogger(__name__)
 
 JOB = ("cell", "target", "score", "scope")
-COLUMNS = (
-    *JOB, "percent", "seed", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss",
-    "test_accuracy", "kept", "total", "seconds",
-)  # fmt: skip
-SUMMARY = (
-    *JOB, "percent", "seed", "judge", "kept", "total", "base_val_accuracy", "base_test_accuracy", "cut_val_accuracy",
-    "cut_test_accuracy", "regain_epoch", "regain_step", "censored", "best_epoch", "best_val_accuracy",
-    "best_test_accuracy", "epochs", "seconds",
-)  # fmt: skip
-CURVE = (*JOB, "seed", "percent", "judge", "accuracy", "loss")
 SURVIVORS = (*JOB, "seed", "percent", "layer", "kind", "gate", "kept", "total")
 FILES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
 
@@ -54,17 +47,19 @@ class _Study:
 
     def __init__(self, config, run):
         self.config, self.run, self.runner = config, run, runner_of(config)
-        self.job = {"cell": config.cell, "target": label(config), "score": config.score, "scope": config.scope.name}
+        self.job = {"cell": config.cell, "target": label(config), "score": config.score_name, "scope": config.scope.name}
+        self.metric = tasks.load(config.task).metric
         self.base = base_start(config)
 
     def run_all(self):
         config, run = self.config, self.run
         if config.force:
             shutil.rmtree(run / "levels", ignore_errors=True)
-        if config.base is not None:
+        if config.base is not None and not is_own(config.model):
             load_base(config.base, base_training(config).model, load_data(plain(config.data)).sizes)
         run.start()
-        schedule = names.load(names.SCHEDULES[config.schedule["name"]])
+        name = config.schedule.get("name")
+        schedule = names.load(names.SCHEDULES[name] if name else config.schedule["_target_"])
 
         def training_of(percent, start, **changes):
             return level(config, percent, start, **changes)
@@ -72,6 +67,8 @@ class _Study:
         levels = {}
         for trained in schedule(training_of, self.base, config.percent, self.level, config.schedule):
             levels[trained.training.cut.percent] = trained
+        if not levels:
+            raise InputError(f"schedule: {name or config.schedule['_target_']} asked for no level")
         levels = dict(sorted(levels.items()))
         self.write(levels, self.measured(levels))
 
@@ -88,14 +85,17 @@ class _Study:
             rows += [self.row(percent, row, trained.result["kept"], trained.total) for row in trained.rows]
             self.keep(percent, trained)
         summaries = [self.summary(trained) for trained in levels.values()]
-        files.write_rows(run / "results.csv", COLUMNS, rows)
-        files.write_rows(run / "summary.csv", SUMMARY, summaries)
-        files.write_rows(run / "curve.csv", CURVE, curve)
+        about = (*JOB, "percent", "seed", "epoch")
+        files.write_rows(run / "results.csv", (*about, *columns(self.metric), "kept", "total", "seconds"), rows)
+        files.write_rows(run / "summary.csv", tuple(summaries[0]), summaries)
+        files.write_rows(run / "curve.csv", (*JOB, "seed", "percent", "judge", self.metric.name, "loss"), curve)
         files.write_rows(run / "survivors.csv", SURVIVORS, survivors)
-        figures.pruning(run / "figures", summaries, curve, rows, survivors, first["baselines"])
+        figures.pruning(run / "figures", summaries, curve, rows, survivors, first["baselines"], self.metric)
         result = {
             **self.job, "seed": config.seed, "judge": first["judge"], "baselines": first["baselines"], "data": first["data"],
-            "base": str(self.runner.weights_file(self.base)), "base_accuracy": first["base"], "percents": list(levels),
+            "base": str(self.runner.weights_file(self.base)), f"base_{self.metric.name}": first["base"],
+            "percents": list(levels),
+            "task": first["task"],
         }  # fmt: skip
         run.finish(result, (*FILES, *(f"levels/{percent}.pt" for percent in levels)))
 
@@ -111,37 +111,35 @@ class _Study:
     def level(self, training):
         """Find or train one level, and say what came out."""
         percent = training.cut.percent
-        board = Board(self.run / "tensorboard" / f"percent_{percent}" if self.config.logger.tensorboard else None)
+        board = Board(self.run.directory, self.config.logger, self.metric, f"percent_{percent}")
         trained = self.runner(training, again=self.config.force, board=board, label=f"level {percent} %")
         if not board.written:
             board.start(trained.rows)
         summary = self.summary(trained)
-        board.finish(
-            {**self.job, "percent": percent, "seed": self.config.seed},
-            {name: summary[name] for name in ("cut_val_accuracy", "cut_test_accuracy", "best_val_accuracy",
-                                              "best_test_accuracy", "regain_epoch", "regain_step")},
-        )  # fmt: skip
+        scores = [f"{what}_{split}_{self.metric.name}" for what in ("cut", "best") for split in ("val", "test")]
+        final = {name: summary[name] for name in (*scores, "regain_epoch", "regain_step")}
+        board.finish({**self.job, "percent": percent, "seed": self.config.seed}, final)
         self.progress(summary)
         return trained
 
     def summary(self, trained):
         result, rows = trained.result, trained.rows
-        judged = "val" if result["judge"] == "validation" else "test"
-        best = max(rows, key=lambda row: (row[f"{judged}_accuracy"], -row["epoch"]))
+        judged, name = "val" if result["judge"] == "validation" else "test", self.metric.name
+        best = max(rows, key=lambda row: (self.metric.better(row[f"{judged}_{name}"]), -row["epoch"]))
         regain, before = result["regain"], result["before"]
+        splits = (f"val_{name}", f"test_{name}")
         return {
             **self.job, "percent": trained.training.cut.percent, "seed": self.config.seed, "judge": result["judge"],
             "kept": result["kept"], "total": trained.total,
-            "base_val_accuracy": before["val_accuracy"], "base_test_accuracy": before["test_accuracy"],
-            "cut_val_accuracy": rows[0]["val_accuracy"], "cut_test_accuracy": rows[0]["test_accuracy"],
+            **{f"base_{split}": before[split] for split in splits}, **{f"cut_{split}": rows[0][split] for split in splits},
             "regain_epoch": regain["epoch"], "regain_step": regain["step"], "censored": int(not trained.regained),
-            "best_epoch": best["epoch"], "best_val_accuracy": best["val_accuracy"],
-            "best_test_accuracy": best["test_accuracy"], "epochs": rows[-1]["epoch"], "seconds": rows[-1]["seconds"],
+            "best_epoch": best["epoch"], **{f"best_{split}": best[split] for split in splits},
+            "epochs": rows[-1]["epoch"], "seconds": rows[-1]["seconds"],
         }  # fmt: skip
 
     def progress(self, summary):
         column = "val" if summary["judge"] == "validation" else "test"
-        cut, epoch = summary[f"cut_{column}_accuracy"], summary["regain_epoch"]
+        cut, epoch = summary[f"cut_{column}_{self.metric.name}"], summary["regain_epoch"]
         told = f"level {summary['percent']} %: {cut:.4f} after the cut, "
         if summary["censored"]:
             told += f"not regained in {summary['epochs']} epochs" if summary["epochs"] else "not retrained"
@@ -167,7 +165,7 @@ class _Study:
             bench.masks(model, cut, percent).weights(model)
             score = bench.score(model, bench.judge, "prune", percent, 0)
             rows.append({
-                **self.job, "seed": self.config.seed, "percent": percent, "judge": bench.judge, "accuracy": score.accuracy,
+                **self.job, "seed": self.config.seed, "percent": percent, "judge": bench.judge, self.metric.name: score.value,
                 "loss": score.loss,
             })  # fmt: skip
         progress.current.advance(5, "curve")
@@ -177,7 +175,7 @@ class _Study:
         """Whether a level leaves every layer a unit."""
         if self.config.structure.name != "unit":
             return True
-        sizes = model.sizes["hidden"]
+        sizes = [one.hidden for one in all_units(model, check_readers(model, None))]
         sizes = [sum(sizes)] if self.config.scope.name == "global" else sizes
         return all(round(percent / 100 * size) < size for size in sizes)
 

@@ -6,11 +6,13 @@ import torch
 
 from espalier.analysis import worth as figures
 from espalier.errors import InputError
-from espalier.learning.bases import load_base, rebuild
+from espalier.learning.bases import load_base, load_own, rebuild
+from espalier.learning.bench import Bench
 from espalier.pruning import shrink
 from espalier.pruning.costs import worth
 from espalier.pruning.export import export
 from espalier.runs import files, progress
+from espalier.settings.checks import is_own
 from espalier.studies.plan import SUFFIX, base_start, base_training, label, prune_run
 from espalier.studies.train import runner_of
 
@@ -22,18 +24,43 @@ COSTS = (
 )  # fmt: skip
 
 
+def _networks(config):
+    """(a function from the file of a level, or None for the base, to its network on the CPU; example inputs, None where the
+    network knows its own).
+    """
+    runner, start = runner_of(config), base_start(config)
+    file = runner.weights_file(start)
+    if not is_own(config.model):
+        if config.base:
+            return (
+                lambda path: (
+                    rebuild(files.load_tensors(path, "level")) if path else load_base(file, base_training(config).model)
+                ),
+                None,
+            )
+        return lambda path: rebuild(files.load_tensors(path or file, "level")), None
+    bench = Bench(base_training(config), config.seed, torch.device("cpu"))
+    return lambda path: load_own(path or file, bench.network()), bench.example
+
+
 def run(config):
     """Shrink, export and weigh every level."""
     its, told, rows = prune_run(config), {}, []
-    file = runner_of(config).weights_file(base_start(config))
-    dense = load_base(file, base_training(config).model) if config.base else rebuild(files.load_tensors(file, "base"))
+    network, example = _networks(config)
+    dense = network(None)
     percents = its.result().get("percents", config.percent)
-    key = {"cell": config.cell, "target": label(config), "score": config.score, "scope": config.scope.name, "seed": config.seed}
+    key = {
+        "cell": config.cell,
+        "target": label(config),
+        "score": config.score_name,
+        "scope": config.scope.name,
+        "seed": config.seed,
+    }
     with its.logging("prune"), progress.current.job(f"{config.cell} {label(config)}, export", len(percents)):
         torch.set_num_threads(config.threads)
         for percent in percents:
             path = its / "levels" / f"{percent}.pt"
-            masked = rebuild(files.load_tensors(path, "level"))
+            masked = network(path)
             own = told[str(percent)] = {"level": files.digest(path)}
             try:
                 small = shrink(masked, say=lambda line, percent=percent: log.info("%s %%: %s", percent, line))
@@ -42,10 +69,10 @@ def run(config):
                 rows.append({**key, "percent": percent, "network": "shrunk", "note": str(error)})
                 progress.current.advance(1, f"level {percent} %: {error}", line=True)
                 continue
-            found = worth(dense, masked, small, threads=config.threads)
+            found = worth(dense, masked, small, example, threads=config.threads)
             written = {}
             for name in config.export:
-                written |= export(small, its / "export" / f"{percent}{SUFFIX[name]}", say=None)[0]
+                written |= export(small, its / "export" / f"{percent}{SUFFIX[name]}", example, say=None)[0]
                 rows_of = {"onnx": ("onnx_bytes", "onnx_difference"), "torch": ("file_bytes",)}[name]
                 written |= dict(zip(rows_of, (written["bytes"], written.get("difference"))))
             for row in found:

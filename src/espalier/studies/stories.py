@@ -10,9 +10,10 @@ from espalier.runs import progress
 from espalier.runs.files import read_json
 from espalier.runs.identity import plain
 from espalier.runs.run import read_result
+from espalier.settings import notes, to_config
 from espalier.studies import controls
-from espalier.studies.config import notes, to_config
 from espalier.studies.plan import RUNS, base_training, shipped
+from espalier.tasks import metric_of
 
 
 def console():
@@ -76,9 +77,10 @@ def tell_alone(story, run, config):
             console().print(read_json(run / f"predict_{config.predict}" / "prediction.json")["told"])
     else:
         result = run.result()
-        split = "val" if result["judge"] == "validation" else "test"
-        told = f"{split} accuracy {result[f'{split}_accuracy']:.4f}, test accuracy {result['test_accuracy']:.4f}"
-        console().print(f"best epoch {result['best_epoch']}: {told}; without learning: {rules(result['baselines'])}")
+        name, split = metric_of(result).name, "val" if result["judge"] == "validation" else "test"
+        told = f"{split} {name} {result[f'{split}_{name}']:.4f}, test {name} {result[f'test_{name}']:.4f}"
+        without = f"; without learning: {rules(result['baselines'])}" if result["baselines"] else ""
+        console().print(f"best epoch {result['best_epoch']}: {told}{without}")
     tell_places(run.directory, config)
 
 
@@ -87,7 +89,7 @@ def tell_structure(directory):
     from espalier.analysis import structure, tables
 
     found = [tables.read(directory / f"{name}.csv") for name in ("results", "correlations", "prediction")]
-    structure.overview(*found, console())
+    structure.overview(*found, console(), metric_of(read_result(directory)))
 
 
 def tell_table(config, experiment):
@@ -154,7 +156,8 @@ def finish_sweep(story, sweep, before):
         for job in sweep.jobs:
             if result := job.run.result():
                 told = f"{result['cell']} seed {result['seed']}: best epoch {result['best_epoch']}"
-                console().print(f"{told}, test accuracy {result['test_accuracy']:.4f}")
+                name = metric_of(result).name
+                console().print(f"{told}, test {name} {result[f'test_{name}']:.4f}")
     if done:
         tell_places(sweep.directory, config)
     common = set.intersection(*(set(job.overrides) for job in sweep.jobs)) if len(sweep.jobs) > 1 else set()
@@ -166,10 +169,11 @@ def finish_sweep(story, sweep, before):
 def tell_pruning(summary, result, safe):
     from espalier.analysis import tables
 
-    floor = result["baselines"]["constant"] if result else 0.0
-    tables.print_overview(summary, safe, console(), floor)
-    if result:
-        console().print(f"Without learning (accuracy on test): {rules(result['baselines'])}.")
+    metric = metric_of(result)
+    baselines = result["baselines"] if result else {}
+    tables.print_overview(summary, safe, console(), metric, baselines.get("constant"))
+    if baselines:
+        console().print(f"Without learning ({metric.label} on test): {rules(baselines)}.")
 
 
 def tell_places(directory, config):
@@ -184,7 +188,7 @@ def tell_places(directory, config):
 
 
 def rules(baselines):
-    return ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in baselines.items())
+    return ", ".join(f"{name} {value:.4f}" for name, value in baselines.items())
 
 
 def check(jobs):

@@ -15,39 +15,30 @@ import torch
 from joblib import Parallel, delayed
 from scipy import stats
 
-from espalier import graphs
+from espalier import graphs, names, tasks
 from espalier.analysis import prediction, structure, structure_figures
 from espalier.errors import InputError
 from espalier.graphs import DIRECTED, STUDY
 from espalier.learning.bench import load_data
 from espalier.learning.board import Board
-from espalier.learning.training import Training
-from espalier.nn import GraphClassifier, SequenceClassifier
+from espalier.learning.training import Training, short
+from espalier.nn import SequenceClassifier
 from espalier.runs import files, progress
 from espalier.runs.identity import identity, plain
 from espalier.runs.seeds import seeded, stream
+from espalier.settings import StructureConfig, from_yaml
+from espalier.settings.checks import is_own
 from espalier.studies.collect import about
-from espalier.studies.config import StructureConfig, from_yaml
-from espalier.studies.plan import GRAPH, SEQUENCE, structure_run
+from espalier.studies.plan import model_of, structure_run
 from espalier.studies.train import runner_of
+from espalier.tasks import ACCURACY, metric_of
 
 log = logging.getLogger(__name__)
 
-#: The study's columns first (its `mode` is the cell), then ours.
-COLUMNS = (
-    "mode", "graph", "graph_nr", *STUDY, "test_acc", "test_loss", "time", *DIRECTED, "seed", "parameters", "val_acc",
-    "val_loss", "train_acc", "train_loss",
-)  # fmt: skip
-DENSE = (
-    "graph", "graph_nr", "kind", "layers", "hidden", "parameters", "graph_parameters", "test_acc", "val_acc", "train_acc",
-    "graph_test_acc", "time",
-)  # fmt: skip
 FILES = ("results.csv", "dense.csv", "correlations.csv", "prediction.csv", "importance.csv", "predicted.csv")
 #: Layers of the dense network that stands beside a graph whatever the graph's depth: the base's.
 DENSE_LAYERS = 3
 WATCH = "espalier-watch"
-#: The study's short words for the columns of a training.
-SHORT = (("acc", "accuracy"), ("loss", "loss"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +52,23 @@ class Named:
     @property
     def name(self):
         return f"{self.family}_{self.number}"
+
+
+def columns(metric):
+    """Of results.csv: the study's first (its `mode` is the cell), then ours."""
+    name = metric.short
+    return (
+        "mode", "graph", "graph_nr", *STUDY, f"test_{name}", "test_loss", "time", *DIRECTED, "seed", "parameters",
+        f"val_{name}", "val_loss", f"train_{name}", "train_loss",
+    )  # fmt: skip
+
+
+def dense_columns(metric):
+    """Of dense.csv."""
+    return (
+        "graph", "graph_nr", "kind", "layers", "hidden", "parameters", "graph_parameters",
+        *(f"{split}_{metric.short}" for split in ("test", "val", "train")), f"graph_{metric.test}", "time",
+    )  # fmt: skip
 
 
 def draw(config, family, number, purpose="graph"):
@@ -77,8 +85,25 @@ def draw(config, family, number, purpose="graph"):
     return Named(family, number, graph)
 
 
+def draw_own(config, number, purpose="graph"):
+    """The graph at this place of a family of the user's: what their function of (nodes, seed, keys) returns.
+
+    Raises: InputError.
+    """
+    keywords = {name: value for name, value in config.items() if name not in ("_target_", "graphs", "nodes", "seed")}
+    place, family = config["_target_"], short(config)
+    own = random.Random(stream(config["seed"], purpose, family, number))
+    graph = names.call(place, {"nodes": own.randint(*config["nodes"]), "seed": own.getrandbits(32), **keywords}, "graph")
+    if not isinstance(graph, nx.Graph):
+        raise InputError(f"graph: {place} returned {type(graph).__name__}, it must return a networkx graph")
+    graphs.layered(graph)  # which says what no network can be wired like
+    return Named(family, number, graph)
+
+
 def search_graphs(config):
     """The graphs of a search, in order: from its folder, or drawn.  Raises: InputError."""
+    if is_own(config):
+        return [draw_own(config, number) for number in range(config["graphs"])]
     if config.folder:
         return [Named(*found) for found in graphs.read_folder(config.folder)]
     return [draw(config, family, number) for family in graphs.FAMILIES for number in range(getattr(config, family))]
@@ -86,13 +111,16 @@ def search_graphs(config):
 
 def unseen_graphs(config, count, known):
     """`count` graphs that are not among the known ones, the families in the proportions of the search."""
-    counts = {family: getattr(config, family) for family in graphs.FAMILIES if getattr(config, family)}
+    if is_own(config):
+        counts = {short(config): config["graphs"]}
+    else:
+        counts = {family: getattr(config, family) for family in graphs.FAMILIES if getattr(config, family)}
     shares = np.diff(np.round(np.cumsum([0, *counts.values()]) / sum(counts.values()) * count).astype(int))
     seen, found = {_signature(named.graph) for named in known}, []
     for family, share in zip(counts, shares):
         number, tries = 0, 0
         while number < share:
-            named = draw(config, family, tries, "unseen")
+            named = draw_own(config, tries, "unseen") if is_own(config) else draw(config, family, tries, "unseen")
             tries += 1
             if _signature(named.graph) not in seen:
                 seen.add(_signature(named.graph))
@@ -112,7 +140,8 @@ def analyse_table(config, experiment):
 
     Returns (folder, list of (cell, frame, correlations, prediction)).
     """
-    frame = structure.read(config.results, config.predictor.folds)
+    metric = tasks.load(config.task).metric
+    frame = structure.read(config.results, config.predictor.folds, metric)
     path = Path(config.results)
     name = f"{path.stem}-{identity({'table': files.digest(path), 'predictor': plain(config.predictor)})}"
     folder = Path(config.outputs) / "structure_analysis" / name
@@ -121,7 +150,7 @@ def analyse_table(config, experiment):
         cell = mode.lower()
         into = folder if frame["mode"].nunique() == 1 else folder / cell
         with progress.current.job(f"{cell}, {len(own)} rows", 1):
-            told = structure.analyse(into, own.reset_index(drop=True), config.predictor, about(cell, experiment))
+            told = structure.analyse(into, own.reset_index(drop=True), config.predictor, about(cell, experiment), metric=metric)
         found.append((cell, own, *told))
     return folder, found
 
@@ -149,35 +178,39 @@ def _search(config, run, known, experiment):
     run.start()
     for named in known:
         graphs.write(run / "graphs" / f"{named.name}.json", named.graph)
-    board = Board(run / "tensorboard" if config.logger.tensorboard else None)
+    metric = tasks.load(config.task).metric
+    board = Board(run.directory, config.logger, metric)
     chosen = with_dense(config, known)
-    tasks = [Task(named) for named in known] + [Task(named, kind) for named in chosen for kind in ("depth", "parameters")]
+    todo = [Task(named) for named in known] + [Task(named, kind) for named in chosen for kind in ("depth", "parameters")]
     rows, places = {}, {named.name: k for k, named in enumerate(known)}
 
     def tell(task, row):
         rows[task] = row
         if task.kind == "graph":
-            board.values({"graphs/test_acc": row["test_acc"], "graphs/train_acc": row["train_acc"]}, places[task.key])
-            files.write_rows(run / "results.csv", COLUMNS, [rows[own] for own in map(Task, known) if own in rows])
+            scores = (f"{split}_{metric.short}" for split in ("test", "train"))
+            board.values({f"graphs/{name}": row[name] for name in scores}, places[task.key])
+            files.write_rows(run / "results.csv", columns(metric), [rows[own] for own in map(Task, known) if own in rows])
 
-    with progress.current.job(f"{config.cell}, {len(known)} graphs", len(tasks)):
-        train_all(config, tasks, tell, again=config.force)
+    with progress.current.job(f"{config.cell}, {len(known)} graphs", len(todo)):
+        train_all(config, todo, tell, again=config.force)
     dense = []
-    for task in tasks:
+    for task in todo:
         if task.kind != "graph" and rows[task]:
             own = rows[Task(task.named)]
-            told = {"graph_parameters": own["parameters"], "graph_test_acc": own["test_acc"]}
+            told = {"graph_parameters": own["parameters"], f"graph_{metric.test}": own[metric.test]}
             dense.append({**rows[task], **told})
-    files.write_rows(run / "dense.csv", DENSE, dense)
+    files.write_rows(run / "dense.csv", dense_columns(metric), dense)
     analyse(config, run, experiment)
     found = pd.read_csv(run / "prediction.csv")
     name = prediction.best(found)
     chosen = found[(found["regressor"] == name) & (found["features"] == "all")]
     r2 = float(chosen.loc[chosen["protocol"] == "cross_validation", "r2"].item())
-    accuracy = [rows[Task(named)]["test_acc"] for named in known]
-    metrics = {"best_test_acc": max(accuracy), "mean_test_acc": float(np.mean(accuracy)), "prediction_r2": r2}
+    values = [rows[Task(named)][metric.test] for named in known]
+    best = max(values, key=metric.better)
+    metrics = {f"best_{metric.test}": best, f"mean_{metric.test}": float(np.mean(values)), "prediction_r2": r2}
     board.finish({"cell": config.cell, "skip": config.model.skip.name, "seed": config.seed, "graphs": len(known)}, metrics)
     result = {"cell": config.cell, "seed": config.seed, "graphs": len(known), "regressor": name, **metrics}
+    result["task"] = dataclasses.asdict(metric)
     run.finish(result, FILES)
 
 
@@ -186,10 +219,12 @@ def analyse(config, run, experiment):
 
     Returns (frame, correlations, prediction).
     """
-    frame = structure.read(run / "results.csv", config.predictor.folds)
+    metric = tasks.load(config.task).metric
+    frame = structure.read(run / "results.csv", config.predictor.folds, metric)
     dense = pd.read_csv(run / "dense.csv") if (run / "dense.csv").exists() else None
     known = {(family, number): graph for family, number, graph in graphs.read_folder(run / "graphs")}
-    return frame, *structure.analyse(run.directory, frame, config.predictor, about(config.cell, experiment, run), known, dense)
+    told = about(config.cell, experiment, run)
+    return frame, *structure.analyse(run.directory, frame, config.predictor, told, known, dense, metric)
 
 
 def analyse_again(directory, experiment):
@@ -228,14 +263,14 @@ def with_dense(config, known):
     return [ranked[place] for place in places]
 
 
-def train_all(config, tasks, tell, again=False):
+def train_all(config, wanted, tell, again=False):
     """Train what is not trained yet, several at a time, each in its own process.
 
     tell: function from (task, row), called as soon as a training is done; those of before come first.  A row is None for a
     dense network that would have no unit.  again: train also what is trained already.
     """
-    runner, left = runner_of(config), []
-    for task in tasks:
+    runner, left, metric = runner_of(config), [], tasks.load(config.task).metric
+    for task in wanted:
         training = training_of(config, task)
         trained = None if again or training is None else runner.find(training)
         if training is None or trained:
@@ -254,7 +289,7 @@ def train_all(config, tasks, tell, again=False):
         found = parallel(delayed(_in_worker)(config, task, again) for task in left)
     for k, (task, row) in enumerate(found, start=1):
         tell(task, row)
-        now = f"{k} of {len(left)}, {task.key}: test accuracy {row['test_acc']:.4f}"
+        now = f"{k} of {len(left)}, {task.key}: test {metric.name} {row[metric.test]:.4f}"
         progress.current.advance(1, now, line=k % max(1, len(left) // 10) == 0 or k == len(left))
 
 
@@ -298,10 +333,10 @@ def one(config, task, again=False):
 def training_of(config, task):
     """The training of the network wired like a graph, or of a dense one beside it; None if that would have no unit."""
     named, own = task.named, plain(config.model)
-    graph = {"_target_": GRAPH, "cell": config.cell, "graph": nx.node_link_data(named.graph, edges="edges"), **own}
+    graph = model_of(config, graph=nx.node_link_data(named.graph, edges="edges"))
     training = Training(
         data=plain(config.data), model=graph, optimizer=plain(config.optimizer), clip_norm=config.trainer.clip_norm,
-        epochs=config.trainer.max_epochs, purpose=("graph", task.key), init=(named.name,), looks="end",
+        epochs=config.trainer.max_epochs, purpose=("graph", task.key), init=(named.name,), looks="end", task=config.task,
     )  # fmt: skip
     if task.kind == "graph":
         return training
@@ -310,7 +345,7 @@ def training_of(config, task):
     units = dense_units(config, layers, wired.active)
     if units == 0:
         return None
-    model = {"_target_": SEQUENCE, "cell": config.cell, "hidden": [units] * layers}
+    model = {"_target_": names.MODELS["recurrent"], "cell": config.cell, "hidden": [units] * layers}
     model |= {name: own[name] for name in ("embedding", "readout", "init")}
     return dataclasses.replace(training, model=model, init=(named.name, layers))
 
@@ -325,19 +360,18 @@ def row_of(config, task, trained):
     else:
         hidden = trained.training.model["hidden"]
         told |= {"kind": task.kind, "layers": len(hidden), "hidden": hidden[0], "parameters": result["parameters"]}
-    scores = {f"{split}_{short}": last[f"{split}_{long}"] for split in ("train", "val", "test") for short, long in SHORT}
-    wanted = COLUMNS if task.kind == "graph" else DENSE
+    metric = metric_of(result)
+    words = ((metric.short, metric.name), ("loss", "loss"))
+    scores = {f"{split}_{word}": last[f"{split}_{name}"] for split in ("train", "val", "test") for word, name in words}
+    wanted = columns(metric) if task.kind == "graph" else dense_columns(metric)
     return told | {name: scores[name] for name in scores if name in wanted} | {"time": last["seconds"]}
 
 
 def network(config, named):
     """The fresh network wired like a graph, its weights drawn for (seed, graph)."""
-    own = config.model
+    keywords = training_of(config, Task(named)).model | load_data(plain(config.data)).sizes
     with seeded(config.seed, "init", named.name):
-        return GraphClassifier(
-            named.graph, config.cell, own.skip.name, own.h2h.name, own.sinks.name, own.embedding, own.gate_mask.name,
-            readout=own.readout.name, init=own.init.name, **load_data(plain(config.data)).sizes,
-        )  # fmt: skip
+        return names.call(keywords.pop("_target_"), keywords, "model")
 
 
 def dense_units(config, layers, parameters):
@@ -356,50 +390,50 @@ def dense_units(config, layers, parameters):
 
 def use(config, run, experiment):
     """predict=N: rank N unseen graphs by predicted accuracy, train both ends of the ranking, and say whether it held."""
-    if config.graph.folder:
+    if not is_own(config.graph) and config.graph.folder:
         raise InputError("predict=N draws random graphs like those of the search; a search over graph.folder has none")
     if not run.result():
         raise InputError(f"predict={config.predict} needs the finished search; run the same command without predict first")
     known = search_graphs(config.graph)
     unseen = unseen_graphs(config.graph, config.predict, known)
-    frame = structure.read(run / "results.csv", config.predictor.folds)
+    metric = tasks.load(config.task).metric
+    frame = structure.read(run / "results.csv", config.predictor.folds, metric)
     name = run.result()["regressor"]
     columns = list(prediction.FEATURES["all"])
-    model = prediction.pipeline(name, config.predictor.seed).fit(frame[columns].to_numpy(float), frame["test_acc"])
+    model = prediction.pipeline(name, config.predictor.seed).fit(frame[columns].to_numpy(float), frame[metric.test])
     measured = pd.DataFrame([graphs.properties(named.graph) for named in unseen])
     ranked = pd.DataFrame({
         "graph": [named.family for named in unseen], "graph_nr": [named.number for named in unseen],
         "predicted": model.predict(measured[columns].to_numpy(float)),
-    }).sort_values("predicted", ascending=False, kind="stable")  # fmt: skip
+    }).sort_values("predicted", ascending=not metric.higher, kind="stable")  # fmt: skip
     each = min(config.predict_each, len(unseen) // 2)
     ends = [unseen[place] for place in [*ranked.index[:each], *ranked.index[-each:]]]
     rows = {}
     with run.logging("predict"), progress.current.job(f"{config.cell}, {2 * each} unseen graphs", 2 * each):
         train_all(config, [Task(named) for named in ends], lambda task, row: rows.update({task.named.name: row}))
     ranked.insert(0, "rank", range(1, len(ranked) + 1))
-    for name_ in ("test_acc", "val_acc"):
-        accuracy = [
-            rows.get(f"{family}_{number}", {}).get(name_) for family, number in zip(ranked["graph"], ranked["graph_nr"])
-        ]
-        ranked[name_] = pd.Series(accuracy, index=ranked.index, dtype=float)
+    for column in (metric.test, f"val_{metric.short}"):
+        values = [rows.get(f"{family}_{number}", {}).get(column) for family, number in zip(ranked["graph"], ranked["graph_nr"])]
+        ranked[column] = pd.Series(values, index=ranked.index, dtype=float)
     folder = run / f"predict_{config.predict}"
     files.write_text(folder / "ranking.csv", ranked.to_csv(index=False, lineterminator="\n"))
-    structure_figures.ranking(run / "figures", ranked)
-    told = held(ranked.dropna(subset="test_acc"), each, name, config.predict)
+    structure_figures.ranking(run / "figures", ranked, metric)
+    told = held(ranked.dropna(subset=metric.test), each, name, config.predict, metric)
     files.write_json(folder / "prediction.json", told)
     analyse(config, run, experiment)
     return told
 
 
-def held(trained, each, regressor, count):
+def held(trained, each, regressor, count, metric=ACCURACY):
     """Whether the ranking held on the graphs that were trained: Spearman's rank correlation (0 where nothing varies), and the
     hit rate, the share of the top half by prediction that is in the top half by measurement.
     """
-    same = trained["test_acc"].nunique() == 1 or trained["predicted"].nunique() == 1
-    rank = 0.0 if same else stats.spearmanr(trained["predicted"], trained["test_acc"]).statistic
+    measured = trained[metric.test]
+    same = measured.nunique() == 1 or trained["predicted"].nunique() == 1
+    rank = 0.0 if same else stats.spearmanr(trained["predicted"], measured).statistic
     top = set(trained.head(each).index)
-    hits = len(top & set(trained.sort_values("test_acc", ascending=False, kind="stable").head(each).index))
-    gap = trained.head(each)["test_acc"].mean() - trained.tail(each)["test_acc"].mean()
+    hits = len(top & set(measured.sort_values(ascending=not metric.higher, kind="stable").head(each).index))
+    gap = metric.better(measured.head(each).mean()) - metric.better(measured.tail(each).mean())
     verdict = "held" if rank > 0 and hits > each / 2 else "did not hold"
     told = (
         f"Of {count} unseen graphs, ranked by {regressor}, the top and the bottom {each} were trained: the prediction "

@@ -8,16 +8,17 @@ from espalier.learning.runner import FILES, Runner
 from espalier.runs import files, progress
 from espalier.runs.identity import plain
 from espalier.studies.plan import base_training, train_run
+from espalier.tasks import metric_of
 
-COLUMNS = (
-    "cell", "seed", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
-    "seconds",
-)  # fmt: skip
+
+def columns(metric):
+    """The columns of results.csv that hold an epoch, for a task that measures `metric`."""
+    return tuple(f"{split}_{what}" for split in ("train", "val", "test") for what in ("loss", metric.name))
 
 
 def runner_of(config):
     """The `Runner` of a job."""
-    return Runner(config.outputs, config.seed, config.threads, config.device, config.logger.tensorboard)
+    return Runner(config.outputs, config.seed, config.threads, config.device, config.logger)
 
 
 def train(config, force=False):
@@ -39,16 +40,17 @@ def _tell(config, run, trained):
     result, rows = trained.result, [{"cell": config.cell, "seed": config.seed, **row} for row in trained.rows]
     for name in FILES:
         shutil.copyfile(trained.run / name, run / name)
-    files.write_rows(run / "results.csv", COLUMNS, rows)
+    metric = metric_of(result)
+    files.write_rows(run / "results.csv", ("cell", "seed", "epoch", *columns(metric), "seconds"), rows)
     data = load_data(plain(config.data))
-    figures.training(run / "figures", rows, config.cell, data.baselines)
+    figures.training(run / "figures", rows, config.cell, data.baselines, metric)
     figures.examples(run / "figures", data)
     chosen = rows[result["best_epoch"] - 1]
     told = {
         "cell": config.cell, "seed": config.seed, "judge": result["judge"], "best_epoch": result["best_epoch"],
-        "val_accuracy": chosen["val_accuracy"], "test_accuracy": chosen["test_accuracy"],
-        "last_test_accuracy": rows[-1]["test_accuracy"], "baselines": data.baselines, "data": result["data"],
-        "parameters": result["parameters"],
+        **{f"{split}_{metric.name}": chosen[f"{split}_{metric.name}"] for split in ("val", "test")},
+        f"last_test_{metric.name}": rows[-1][f"test_{metric.name}"], "baselines": data.baselines, "data": result["data"],
+        "parameters": result["parameters"], "task": result["task"],
     }  # fmt: skip
     run.finish(told, ("results.csv", *FILES))
 

@@ -7,6 +7,6 @@ Reference: Han, Pool, Tran, Dally 2015, "Learning both weights and connections f
 """
 
 
-def magnitude(weights, generator):
+def magnitude(weights, context):
     """weights: name -> tensor.  Returns name -> tensor of the same shape; low goes first."""
     return {name: weight.abs() for name, weight in weights.items()}

@@ -6,6 +6,6 @@ The baseline that every other score has to beat: what does it cost to remove tha
 import torch
 
 
-def random(weights, generator):
-    """weights: name -> tensor; generator: `torch.Generator` on the CPU.  Returns name -> tensor of the same shape."""
-    return {name: torch.rand(weight.shape, generator=generator) for name, weight in weights.items()}
+def random(weights, context):
+    """weights: name -> tensor.  Returns name -> tensor of the same shape."""
+    return {name: torch.rand(weight.shape, generator=context.generator) for name, weight in weights.items()}

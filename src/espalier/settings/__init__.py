@@ -1,0 +1,31 @@
+"""The schema of the configuration: every key with its type, default and range. Imports neither torch nor Lightning.
+
+`conf/` composes values for it; where a study did otherwise, `conf/experiment/thesis_*.yaml` says so.
+"""
+
+from espalier.settings.compose import from_yaml, notes, register, to_config
+from espalier.settings.data import (
+    Adding,
+    Batching,
+    Copy,
+    EmbeddedReber,
+    Reber,
+    ReberCsv,
+    Sequences,
+    Shares,
+    StringsCsv,
+    Text,
+    TokenKind,
+)  # fmt: skip
+from espalier.settings.model import GateMask, GraphModel, H2h, Init, Model, Readout, Sinks, Skip
+from espalier.settings.pruning import Mode, PruneConfig, Retrain, Rule, Scope, Structure, Target, Tolerance, Weights
+from espalier.settings.search import Graph, Initial, Predictor, StructureConfig
+from espalier.settings.training import Logger, Optimizer, TrainConfig, Trainer
+
+__all__ = [
+    "Adding", "Batching", "Copy", "EmbeddedReber", "GateMask", "Graph", "GraphModel", "H2h", "Init", "Initial", "Logger",
+    "Mode", "Model", "Optimizer", "Predictor", "PruneConfig", "Readout", "Reber", "ReberCsv", "Retrain", "Rule", "Scope",
+    "Sequences", "Shares", "Sinks", "Skip", "StringsCsv", "Structure", "StructureConfig", "Target", "Text", "TokenKind",
+    "Tolerance",
+    "TrainConfig", "Trainer", "Weights", "from_yaml", "notes", "register", "to_config",
+]  # fmt: skip

@@ -1,0 +1,60 @@
+"""From a composed configuration, or a stored one, to its object."""
+
+from dataclasses import fields, is_dataclass
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from espalier.errors import InputError, doubt
+from espalier.settings.checks import keys
+from espalier.settings.data import KINDS
+from espalier.settings.pruning import PruneConfig
+from espalier.settings.search import StructureConfig
+from espalier.settings.training import TrainConfig
+
+
+def notes(config):
+    """What is worth a line before work starts, though it is no mistake."""
+    return [doubt(percent) for percent in getattr(config, "percent", ()) if doubt(percent)]
+
+
+def to_config(composed):
+    """The checked configuration object of a composed Hydra config.  Raises: InputError in one line."""
+    try:
+        config = OmegaConf.to_object(composed)
+        refuse_unknown(composed, type(config))
+        return config
+    except InputError as error:
+        raise InputError(str(error).splitlines()[0]) from None
+    except OmegaConfBaseException as error:
+        raise InputError(" ".join(str(error).split())) from None
+
+
+def refuse_unknown(composed, kind):
+    """Raise InputError about keys that were added with `+` and that nothing would read."""
+    unknown = [str(key) for key in composed if key not in keys(kind)]
+    if unknown:
+        raise InputError(f"nothing reads {', '.join(unknown)}; there are {', '.join(keys(kind))}")
+    for field in fields(kind):
+        if is_dataclass(field.type):
+            refuse_unknown(composed[field.name], field.type)
+
+
+def from_yaml(path, kind):
+    """The configuration object in a run's config.yaml. Runs of before the kinds of data had keys of their own had all of them:
+    those that mean nothing are passed over.
+    """
+    stored = OmegaConf.load(path)
+    if "name" in stored.data and "_target_" not in stored.data:
+        known = keys(KINDS[stored.data.name])
+        stored.data = {key: value for key, value in stored.data.items() if key in known}
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), stored))
+
+
+def register():
+    """Put the schemas where the root files in `conf/` find them."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    store.store(name="prune_schema", node=PruneConfig)
+    store.store(name="structure_schema", node=StructureConfig)

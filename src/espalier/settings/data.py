@@ -1,0 +1,213 @@
+"""Kinds of data and their keys. A kind says which task it is for and with what it is usually learned."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import ClassVar, Optional
+
+from espalier.errors import InputError
+from espalier.settings.checks import checked, is_own, keys, member, not_negative, positive, share
+
+Batching = Enum("Batching", {name: name for name in ("stratified", "random")})
+TokenKind = Enum("TokenKind", {name: name for name in ("characters", "words", "bytes")})
+
+
+@dataclass
+class Shares:
+    near: float = 0.4
+    altered: float = 0.3
+    foreign: float = 0.3
+
+    def __post_init__(self):
+        for name in ("near", "altered", "foreign"):
+            not_negative(f"data.shares.{name}", getattr(self, name))
+        if abs(self.near + self.altered + self.foreign - 1) > 1e-9:
+            raise InputError(f"data.shares must sum to 1, got {self.near} + {self.altered} + {self.foreign}")
+
+
+@dataclass
+class Batched:
+    """What every kind has. Where nobody asks for others: `hidden` units and `lr`, measured (see benchmarks/RESULTS.md)."""
+
+    name: str = ""
+    batch_size: int = 32
+    validation_fraction: float = 0.1
+
+    task: ClassVar[str] = "classify"
+    readout: ClassVar[str] = "last_token"
+    hidden: ClassVar[tuple] = (50, 50, 50)
+    lr: ClassVar[float] = 1e-3
+    values: ClassVar[bool] = False  # no tokens
+    files: ClassVar[bool] = False
+
+    def __post_init__(self):
+        positive("data.batch_size", self.batch_size)
+        share("data.validation_fraction", self.validation_fraction)
+
+
+@dataclass
+class Sampled(Batched):
+    """Examples of which there is a number."""
+
+    train_size: Optional[int] = None
+    test_size: Optional[int] = None
+    seed: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("train_size", "test_size"):
+            if getattr(self, name) is not None:
+                positive(f"data.{name}", getattr(self, name))
+
+
+@dataclass
+class Examples(Sampled):
+    deduplicate: bool = True
+    batching: Batching = Batching.stratified
+
+
+@dataclass
+class Reber(Examples):
+    name: str = "reber"
+    min_length: int = 11
+    shares: Shares = field(default_factory=Shares)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 5 <= self.min_length <= 20:
+            raise InputError(f"data.min_length must be from 5 (the shortest Reber string) to 20, got {self.min_length}")
+
+
+@dataclass
+class Files(Examples):
+    """Data of two files."""
+
+    train: Optional[str] = None
+    test: Optional[str] = None
+
+    files: ClassVar[bool] = True
+
+
+@dataclass
+class ReberCsv(Files):
+    name: str = "reber_csv"
+
+
+@dataclass
+class StringsCsv(Files):
+    name: str = "strings_csv"
+    string: str = "string"
+    label: str = "label"
+
+
+@dataclass
+class Sequences(Files):
+    name: str = "sequences"
+    scale: bool = True
+
+    hidden: ClassVar[tuple] = (64,)
+    lr: ClassVar[float] = 3e-3
+    values: ClassVar[bool] = True
+
+
+@dataclass
+class Text(Batched):
+    name: str = "text"
+    path: Optional[str] = None
+    tokens: TokenKind = TokenKind.characters
+    window: int = 64
+    test_fraction: float = 0.05
+    validation_fraction: float = 0.05
+
+    task: ClassVar[str] = "next_token"
+    readout: ClassVar[str] = "every_step"
+    hidden: ClassVar[tuple] = (128,)
+    lr: ClassVar[float] = 2e-3
+    files: ClassVar[bool] = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        positive("data.window", self.window)
+        positive("data.test_fraction", self.test_fraction)
+        if self.test_fraction + self.validation_fraction >= 1:
+            raise InputError("data.test_fraction and data.validation_fraction leave nothing to train on; lower them")
+
+
+@dataclass
+class Adding(Sampled):
+    name: str = "adding"
+    train_size: int = 5000
+    test_size: int = 1000
+    steps: int = 30
+
+    task: ClassVar[str] = "regress"
+    hidden: ClassVar[tuple] = (64,)
+    lr: ClassVar[float] = 2e-3
+    values: ClassVar[bool] = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.steps < 2:
+            raise InputError(f"data.steps must be at least 2, got {self.steps}")
+
+
+@dataclass
+class Copy(Sampled):
+    name: str = "copy"
+    train_size: int = 5000
+    test_size: int = 1000
+    symbols: int = 8
+    length: int = 5
+    delay: int = 10
+
+    readout: ClassVar[str] = "every_step"
+    hidden: ClassVar[tuple] = (64,)
+    lr: ClassVar[float] = 3e-3
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("length", "delay"):
+            positive(f"data.{name}", getattr(self, name))
+        if not 2 <= self.symbols <= 200:
+            raise InputError(f"data.symbols must be from 2 to 200, got {self.symbols}")
+
+
+@dataclass
+class EmbeddedReber(Sampled):
+    name: str = "embedded_reber"
+    train_size: int = 4000
+    test_size: int = 1000
+
+    task: ClassVar[str] = "next_token"
+    readout: ClassVar[str] = "every_step"
+    hidden: ClassVar[tuple] = (32,)
+    lr: ClassVar[float] = 3e-3
+
+
+@dataclass
+class Own:
+    """What we need of the user's data; their function gets it too, where it takes it."""
+
+    batch_size: int = 32
+    seed: int = 0
+    batching: Batching = Batching.stratified
+
+
+KINDS = {
+    kind.name: kind for kind in (Reber, ReberCsv, StringsCsv, Sequences, Text, Adding, Copy, EmbeddedReber)
+}  # fmt: skip
+
+
+def data_settings(data):
+    """The checked settings of a kind of data, from a dict (or as they are).  Raises: InputError."""
+    data = member("data", data, KINDS, "reber")
+    if is_own(data):
+        ours = {name: data[name] for name in keys(Own) if name in data}
+        ours = checked("data", data["_target_"], Own, ours)
+        positive("data.batch_size", ours.batch_size)
+        data = {**data, "batch_size": ours.batch_size, "seed": ours.seed, "batching": ours.batching.name}
+    return data
+
+
+def usual(data, what):
+    """What a kind of data is usually learned with: its `task`, `readout`, `hidden` or `lr`."""
+    return getattr(Batched if is_own(data) else type(data), what)

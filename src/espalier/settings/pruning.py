@@ -1,0 +1,196 @@
+"""The keys of prune.py."""
+
+import importlib.util
+import math
+import numbers
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, List, Optional
+
+from espalier.errors import InputError
+from espalier.learning.training import short
+from espalier.names import SCHEDULES, UNIT_SCORES, WEIGHT_SCORES
+from espalier.settings.checks import is_own, not_negative, own, positive
+from espalier.settings.training import TrainConfig
+
+Target = Enum("Target", {name: name for name in ("i2h", "h2h", "both")})
+Scope = Enum("Scope", {name: name for name in ("global", "layer", "tensor", "gate")})
+Structure = Enum("Structure", {name: name for name in ("weight", "unit", "block")})
+Rule = Enum("Rule", {name: name for name in ("exact", "percentile")})
+Weights = Enum("Weights", {name: name for name in ("best", "last")})
+Mode = Enum("Mode", {name: name for name in ("until_regained", "fixed")})
+FORMATS = ("onnx", "torch")
+
+
+@dataclass
+class Retrain:
+    mode: Mode = Mode.until_regained
+    max_epochs: int = 10
+    checks_per_epoch: int = 4
+
+    def __post_init__(self):
+        not_negative("retrain.max_epochs", self.max_epochs)
+        positive("retrain.checks_per_epoch", self.checks_per_epoch)
+
+
+@dataclass
+class Tolerance:
+    """tolerance: in the terms of the task's metric; None: the metric's own."""
+
+    tolerance: Optional[float] = None
+
+
+@dataclass
+class PruneConfig(TrainConfig):
+    target: Target = Target.both
+    percent: Any = None
+    structure: Structure = Structure.weight
+    block: List[int] = field(default_factory=lambda: [4, 4])
+    score: Any = "magnitude"
+    scope: Optional[Scope] = None
+    rule: Rule = Rule.exact
+    base: Optional[str] = None
+    base_weights: Weights = Weights.best
+    schedule: Any = None
+    retrain: Retrain = field(default_factory=Retrain)
+    regain: Tolerance = field(default_factory=Tolerance)
+    safe: Tolerance = field(default_factory=Tolerance)
+    curve: bool = True
+    controls: bool = False
+    export: Any = None
+    costs: bool = False
+    report: Optional[str] = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        units = self.structure == Structure.unit
+        # Of weights all may go, of units never all.
+        self.schedule = schedule(self.schedule)
+        rounds = self.schedule.get("of") == "left"  # of what is left: in the order given, repeats too
+        self.percent = list(range(10, 100 if units else 101, 10)) if self.percent is None else levels(self.percent, rounds)
+        self.scope = self.scope or Scope["tensor" if units else "global"]
+        self.export = formats(self.export)
+        if units:
+            self.check_units()
+        self.score = self.checked_score()
+        if self.schedule.get("name") == "rewind" and self.base is not None:
+            raise InputError("schedule=rewind needs the epochs of the base: leave base=FILE away")
+        if self.schedule.get("name") == "gradual" and not self.retrain.max_epochs:
+            raise InputError("schedule=gradual cuts while it retrains: retrain.max_epochs must be at least 1")
+        if self.schedule.get("epoch", 0) > self.trainer.max_epochs:
+            raise InputError(
+                f"schedule.epoch={self.schedule['epoch']} is after the last epoch of the base, {self.trainer.max_epochs}"
+            )
+        if len(self.block) != 2 or min(self.block) < 1:
+            raise InputError(f"block must be [rows, columns], both positive, got {list(self.block)}")
+        for name in ("regain", "safe"):
+            if getattr(self, name).tolerance is not None:
+                not_negative(f"{name}.tolerance", getattr(self, name).tolerance)
+
+    def checked_score(self):
+        """The name of a score of ours, or the plain keys of one of the user's.  Raises: InputError."""
+        if isinstance(self.score, dict) or "." in str(self.score):
+            return own("score", dict(self.score) if isinstance(self.score, dict) else {"_target_": self.score})
+        known, others = (UNIT_SCORES, WEIGHT_SCORES) if self.structure == Structure.unit else (WEIGHT_SCORES, UNIT_SCORES)
+        if self.score not in known and self.score in others:
+            ranked, remedy = ("hidden units", "unit") if others is UNIT_SCORES else ("single weights", "weight")
+            raise InputError(f"score={self.score} ranks {ranked}: add structure={remedy}")
+        if self.score not in known:
+            raise InputError(f"score must be one of {', '.join(known)}, got {self.score!r}")
+        return self.score
+
+    @property
+    def score_name(self):
+        """One word for the score."""
+        return short(self.score) if is_own(self.score) else self.score
+
+    def check_units(self):
+        """Raise InputError if the settings do not fit whole hidden units."""
+        if self.target != Target.both or self.rule != Rule.exact:
+            raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")
+        if self.scope.name == "gate":
+            raise InputError("scope of units must be one of tensor, layer, global, got gate")
+        percents = self.percent
+        if self.schedule.get("of") == "left":
+            left = math.prod(1 - percent / 100 for percent in percents)
+            percents = [round(100 * (1 - left), 10)]
+        for percent in percents if self.base is None and not is_own(self.model) else ():
+            for hidden in self.model.hidden:
+                if round(percent / 100 * hidden) >= hidden:
+                    raise InputError(f"percent={percent} would remove all {hidden} units of a layer; lower it")
+
+
+def formats(export):
+    """`export` as a sorted list of names from `FORMATS`: None, `onnx`, `onnx,torch` and lists are understood.
+
+    Raises: InputError.
+    """
+    if export is None:
+        return []
+    names = export.split(",") if isinstance(export, str) else list(export)
+    unknown = [str(name) for name in names if name not in FORMATS]
+    missing = [name for name in ("onnx", "onnxruntime") if "onnx" in names and importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"export=onnx needs {' and '.join(missing)}: pip install 'espalier[onnx]'")
+    if unknown:
+        raise InputError(f"export must be among {', '.join(FORMATS)}, got {', '.join(unknown)}")
+    return sorted(set(names))
+
+
+#: Schedule -> its keys with their values where nothing is said.
+SCHEDULE_KEYS = {
+    "one_shot": {}, "iterative": {"of": "all"}, "fixed_number": {"weights": 1000},
+    "rewind": {"epoch": 0, "fresh": False}, "bisect": {"precision": 1},
+    "gradual": {"shape": "cubic", "ramp": 0.5, "updates": 10},
+}  # fmt: skip
+#: Keys of a schedule that are words, with what they may be.
+WORDS = {"of": ("all", "left"), "shape": ("cubic", "linear"), "fresh": (False, True)}
+
+
+def schedule(settings):
+    """The keys of a schedule as a plain dict, checked.  Raises: InputError."""
+    settings = {"name": "one_shot"} if settings is None else dict(settings)
+    if "_target_" in settings:
+        return own("schedule", settings)
+    name = settings.pop("name", None)
+    if name not in SCHEDULES:
+        raise InputError(f"schedule must be one of {', '.join(SCHEDULES)}, got {name!r}")
+    keys = SCHEDULE_KEYS.get(name, {})
+    unknown = [str(key) for key in settings if key not in keys]
+    if unknown:
+        raise InputError(f"schedule={name} has no key {', '.join(unknown)}; it has {', '.join(keys) or 'none'}")
+    settings = {"name": name, **keys, **settings}
+    for key, known in WORDS.items():
+        if settings.get(key, known[0]) not in known:
+            raise InputError(
+                f"schedule.{key} must be {' or '.join(str(word).lower() for word in known)}, got {settings[key]!r}"
+            )
+    for key in ("epoch", "weights", "updates"):
+        value = settings.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < (key != "epoch"):
+            raise InputError(f"schedule.{key} must be a whole number, not negative, got {value!r}")
+    precision = settings.get("precision", 1)
+    if isinstance(precision, bool) or not isinstance(precision, numbers.Real) or not 0.001 <= precision <= 100:
+        raise InputError(f"schedule.precision must be a number from 0.001 to 100 percent, got {precision!r}")
+    ramp = settings.get("ramp", 1)
+    if isinstance(ramp, bool) or not isinstance(ramp, numbers.Real) or not 0 < ramp <= 1:
+        raise InputError(f"schedule.ramp must be a share of the epochs, above 0 and at most 1, got {ramp!r}")
+    return settings
+
+
+def levels(percent, rounds=False):
+    """`percent` as a sorted list of distinct numbers from 0 to 100 (whole ones as int): 10, 10.0 and [10] are the same.
+
+    rounds: in the order given, repeats too.  Raises: InputError.
+    """
+    values = list(percent) if isinstance(percent, (list, tuple)) else [percent]
+    if not values:
+        raise InputError("percent must name at least one level")
+    values = [value.item() if getattr(value, "ndim", None) == 0 else value for value in values]  # of numpy, or a tensor
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise InputError(f"percent must be a number from 0 to 100 or a list of them, got {value!r}")
+        if not 0 <= value <= 100:
+            raise InputError(f"percent must be from 0 to 100, got {value}")
+    values = [int(value) if value == int(value) else float(value) for value in values]
+    return values if rounds else sorted(set(values))

@@ -1,0 +1,146 @@
+"""The keys of train.py, which all doors share."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Optional
+
+from espalier.errors import InputError
+from espalier.learning.training import short
+from espalier.names import OPTIMIZERS, TASKS
+from espalier.settings.checks import checked, is_own, member, not_negative, own, positive
+from espalier.settings.data import data_settings, usual
+from espalier.settings.model import Model, Readout
+
+#: What task=logged reads.
+LOGGED = ("metric", "higher", "tolerance", "relative", "column", "label")
+
+
+@dataclass
+class Optimizer:
+    name: str = "adam"
+    lr: Optional[float] = None
+    weight_decay: float = 0.0
+
+    def __post_init__(self):
+        if self.name not in OPTIMIZERS:
+            raise InputError(f"optimizer.name must be one of {', '.join(OPTIMIZERS)}, got {self.name!r}")
+        if self.lr is not None:
+            positive("optimizer.lr", self.lr)
+        not_negative("optimizer.weight_decay", self.weight_decay)
+
+
+@dataclass
+class Trainer:
+    max_epochs: int = 50
+    clip_norm: float = 5.0
+
+    def __post_init__(self):
+        positive("trainer.max_epochs", self.max_epochs)
+        not_negative("trainer.clip_norm", self.clip_norm)
+
+
+@dataclass
+class Logger:
+    """tensorboard: whether TensorBoard events are written; own: `_target_` and keys of another Lightning logger, or None."""
+
+    tensorboard: bool = True
+    own: Any = None
+
+
+def logger_settings(logger):
+    """The checked logger, from a dict (or as it is).  Raises: InputError."""
+    if logger is None or isinstance(logger, Logger):
+        return logger or Logger()
+    logger = dict(logger)
+    if "_target_" in logger:
+        return Logger(False, own("logger", logger))
+    if isinstance(logger.get("own"), dict):  # of a config.yaml
+        own("logger", logger["own"])
+    return checked("logger", "tensorboard", Logger, logger)
+
+
+@dataclass
+class TrainConfig:
+    cell: str = "lstm"
+    data: Any = None
+    task: Any = None
+    model: Any = None
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    trainer: Trainer = field(default_factory=Trainer)
+    logger: Any = None
+    seed: int = 0
+    threads: int = 1
+    device: str = "auto"
+    outputs: str = "outputs"
+    force: bool = False
+
+    models: ClassVar[dict] = {"recurrent": Model}
+
+    def __post_init__(self):
+        self.data = data_settings(self.data)
+        self.task = task_settings(self.task, self.data)
+        self.model = member("model", self.model, self.models, next(iter(self.models)))
+        self.logger = logger_settings(self.logger)
+        if self.task.get("name") == "logged":
+            self.refuse_optimizer()
+        elif self.optimizer.lr is None:
+            self.optimizer.lr = usual(self.data, "lr")
+        if is_own(self.model):
+            self.name_own_model()
+        else:
+            self.complete_model()
+        not_negative("seed", self.seed)
+        positive("threads", self.threads)
+        if self.device not in ("auto", "cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
+            raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
+
+    def refuse_optimizer(self):
+        """Raise InputError about keys of an optimizer that nothing would read."""
+        for name, usual_value in (("name", "adam"), ("lr", None), ("weight_decay", 0.0)):
+            if getattr(self.optimizer, name) != usual_value:
+                raise InputError(
+                    f"optimizer.{name}: a LightningModule configures its own optimizer; give it a key of the model"
+                )
+        if not is_own(self.model):
+            raise InputError("task=logged judges by what a LightningModule logs: name one with model._target_")
+
+    def name_own_model(self):
+        """The user's model stands for the cell in tables, unless it is one of its keys."""
+        name = short(self.model)
+        if "cell" not in self.model:
+            if self.cell not in ("lstm", name):
+                raise InputError(
+                    f"cell={self.cell}: {self.model['_target_']} does not read it; say cell: ${{cell}} in its file"
+                )
+            self.cell = name
+
+    def complete_model(self):
+        if self.model.readout is None:
+            self.model.readout = Readout[usual(self.data, "readout")]
+        if getattr(self.model, "hidden", ()) is None:
+            self.model.hidden = list(usual(self.data, "hidden"))
+        if self.model.embedding is not None and usual(self.data, "values"):
+            raise InputError(f"model.embedding is of tokens; data={short_name(self.data)} has values")
+
+
+def short_name(data):
+    """One word for the data."""
+    return short(data if is_own(data) else {"name": data.name})
+
+
+def task_settings(task, data):
+    """The checked settings of a task as a plain dict; None: the usual one of the data.  Raises: InputError."""
+    task = {"name": usual(data, "task")} if task is None else {"name": task} if isinstance(task, str) else dict(task)
+    if "_target_" in task:
+        return own("task", task)
+    name = task.get("name")
+    if name not in TASKS:
+        raise InputError(f"task must be one of {', '.join(TASKS)}, got {name!r}")
+    known = LOGGED if name == "logged" else ()
+    unknown = [str(key) for key in task if key not in ("name", *known)]
+    if unknown:
+        raise InputError(f"task={name} has no key {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+    if name == "logged" and (not isinstance(task.get("metric"), str) or not isinstance(task.get("higher"), bool)):
+        raise InputError(
+            "task=logged needs task.metric=NAME, as the model logs it in validation, and task.higher=true or false"
+        )
+    return {key: value for key, value in task.items() if value is not None}
