@@ -70,7 +70,7 @@ class Sweeper(BasicSweeper):
         for note in dict.fromkeys(note for job in jobs for note in notes(job.config)):
             progress.current.say(f"note: {note}")
         todo = base_first([job for job in jobs if self.wanted(job)])
-        stories.check(todo)
+        stories.check([job.config for job in todo])
         returns = self.launch(sweep, todo)
         stories.finish_sweep(story, sweep, len(jobs) - len(todo))
         if sweep.failures:

@@ -141,16 +141,23 @@ class Bench:
         examples = getattr(self.splits, split)
         if not len(examples):
             return Score(self.task)
-        if isinstance(examples, Loaded):
-            batches = examples.batches()
-        elif getattr(model, "readout", None) != "last_step":  # which alone depends on the batch
-            batches = self._sorted.setdefault(split, evaluation_batches(examples))
-        else:
+        if getattr(model, "readout", None) == "last_step":  # which alone depends on the batch
             order = generator(self.seed, "evaluation", split, *moment)
             batches = evaluation_batches(examples, self.training.data["batch_size"], order)
+        else:
+            batches = self.batches(split)
         if self.task.logged:
             return validate(self.twin(model), self.task, batches, self.device)
         return evaluate(model, self.task, batches, self.device, self.carried(model))
+
+    def batches(self, split):
+        """The batches that a split is evaluated on."""
+        examples = getattr(self.splits, split)
+        if isinstance(examples, Loaded):
+            return examples.batches()
+        if split not in self._sorted:
+            self._sorted[split] = evaluation_batches(examples)
+        return self._sorted[split]
 
     def twin(self, model):
         """A LightningModule of its own with the same weights: one that is in training cannot be validated besides."""

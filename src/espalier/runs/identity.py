@@ -75,6 +75,8 @@ def _identified(value):
     if not isinstance(value, dict):
         return _normal(value)
     value = {str(key): _identified(item) for key, item in value.items()}
+    if "regressors" in value:  # a list of names, or of import paths
+        value["regressors"] = [f"{name} {source(name)}" if source(name) else name for name in value["regressors"]]
     digest = source(value["_target_"]) if value.get("_target_") else None
     if digest:
         value = {key: _file(item) for key, item in value.items()} | {"_source_": digest}
@@ -86,6 +88,8 @@ def source(place):
     what has no such file.
     """
     module = place.partition(":")[0] if ":" in place else place.rpartition(".")[0]
+    if not module:
+        return None
     path, spec = None, None
     for part in module.split("."):
         name = part if spec is None else f"{spec.name}.{part}"

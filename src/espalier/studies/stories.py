@@ -1,18 +1,20 @@
 """What the command line calls: one job of a story, and the end of a sweep. Imports torch only when a job runs."""
 
+import dataclasses
 import importlib
 from pathlib import Path
 
 from rich.console import Console
 
+from espalier import names
 from espalier.errors import InputError
 from espalier.runs import progress
 from espalier.runs.files import read_json
-from espalier.runs.identity import plain
 from espalier.runs.run import read_result
 from espalier.settings import notes, to_config
+from espalier.settings.checks import is_own
 from espalier.studies import controls
-from espalier.studies.plan import RUNS, base_training, shipped
+from espalier.studies.plan import RUNS, base_start, base_training, level, shipped
 from espalier.tasks import metric_of
 
 
@@ -35,6 +37,8 @@ def run_job(story, composed, sweeping, parallel=False, experiment=None, given=()
         for note in notes(config):
             progress.current.say(f"note: {note}")
     run = RUNS[story](config)
+    if not sweeping and (config.force or not run.result()):
+        check([config])
     if parallel:
         remote = progress.current = progress.Remote(run / "status.json", f"{run.name} {run.directory.name}")
         try:
@@ -191,28 +195,60 @@ def rules(baselines):
     return ", ".join(f"{name} {value:.4f}" for name, value in baselines.items())
 
 
-def check(jobs):
-    """Read the files that the jobs of a sweep need, data and bases, before any of them starts.  Raises: InputError."""
-    # Generated data and trained bases cannot be wrong; without files there is no reason to load torch here.
-    tables = {str(plain(job.config.data)): job.config for job in jobs if job.config.data.name != "reber"}
-    searches = [job.config for job in jobs if hasattr(job.config, "graph")]
-    with_base = [job.config for job in jobs if getattr(job.config, "base", None)]
-    bases = {(config.base, config.cell, str(plain(config.model))): config for config in with_base}
-    if any(config.graph.folder for config in searches):
-        from espalier.studies.structure_search import search_graphs
+def check(configs):
+    """Read the files that jobs need, and try their networks on one batch, before any of them starts.  Raises: InputError."""
+    for config in configs:
+        if hasattr(config, "graph") and (is_own(config.graph) or config.graph.folder):
+            from espalier.studies.structure_search import search_graphs
 
-        for config in searches:
             search_graphs(config.graph)
-    if tables:
-        from espalier.learning.bench import load_data
+    trials = {}
+    for config in configs:
+        for place in own_places(config):
+            names.load(place)
+        if not needs_no_trial(config):
+            training = trial_training(config)
+            trials.setdefault(str([training.plain(), trial_cuts(config)]), (config, training))
+    if trials:
+        from espalier.learning.trial import try_out
 
-        for config in tables.values():
-            load_data(plain(config.data))
-    if bases:
-        from espalier.learning.bases import load_base
+        for config, training in trials.values():
+            try_out(training, config.seed, trial_cuts(config))
+    for config in configs:
+        if getattr(config, "base", None) and not is_own(config.model):
+            from espalier.learning.bases import load_base
 
-        for config in bases.values():
             load_base(config.base, base_training(config).model)
+
+
+def own_places(config):
+    """Import paths of what would only be used later in a job."""
+    members = (getattr(config, "schedule", None), config.logger.own)
+    regressors = getattr(getattr(config, "predictor", None), "regressors", ())
+    return [one["_target_"] for one in members if is_own(one)] + [name for name in regressors if "." in name]
+
+
+def trial_training(config):
+    """The base; of a search, which has none, a dense network of one unit on the same data."""
+    training = base_training(config)
+    if not hasattr(config, "graph"):
+        return training
+    model = {"_target_": names.MODELS["recurrent"], "cell": config.cell, "hidden": [1], "readout": config.model.readout.name}
+    return dataclasses.replace(training, model=model)
+
+
+def needs_no_trial(config):
+    """Whether nothing can be wrong that would only show in a job: then there is no reason to load torch here."""
+    own = (config.data, config.task, config.model, getattr(config, "score", None))
+    generated = getattr(config.data, "name", None) == "reber" and config.task == {"name": "classify"}
+    return generated and not any(map(is_own, own))
+
+
+def trial_cuts(config):
+    """The cut of the lowest level, where the user's network or score is tried."""
+    if not hasattr(config, "percent") or not (is_own(config.model) or is_own(config.score)):
+        return []
+    return [level(config, min(config.percent), base_start(config)).cut]
 
 
 def refuse_forgotten_sweep(hydra, given):

@@ -1,0 +1,109 @@
+"""What a user brings in a folder of their own runs through sweeps like ours, and is found again."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers import TINY_SEARCH
+
+from espalier.learning.training import short
+from espalier.runs.identity import identity, source
+
+ROOT = Path(__file__).parents[1]
+FOLDER = Path(__file__).parent / "own" / "settings"
+SHORT = ["trainer.max_epochs=2", "retrain.max_epochs=2", "curve=false"]
+MINE = ["model=mine", "data=mine", "task=mine", "score=mine", "schedule=mine", "logger=mine"]
+LIT = ["model=lit", "data=lit", "task=logged", "task.metric=val_acc", "task.higher=true", "logger=none"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    shutil.copytree(FOLDER, tmp_path / "settings")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("mine", "lit"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return tmp_path
+
+
+def sweep(folder, door, *arguments):
+    """Output of a sweep in a process of its own, which must succeed."""
+    command = [sys.executable, str(ROOT / f"{door}.py"), "-m", "-cd", "settings", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_everything_of_ones_own_through_a_sweep_twice(folder):
+    arguments = [*MINE, *SHORT, "percent=[50,80]", "target=i2h,both"]
+    assert "Net" in sweep(folder, "prune", *arguments)
+    (table,) = (folder / "outputs" / "sweeps").glob("prune-*/results.csv")
+    rows = pd.read_csv(table)
+    assert set(rows["score"]) == {"saliency"} and set(rows["percent"]) == {0, 50}  # the schedule goes one level far
+    assert {"train_mae", "val_mae", "test_mae"} < set(rows) and "test_accuracy" not in rows
+    logs = list((folder / "outputs").rglob("metrics.csv"))
+    assert any("test/mae" in path.read_text() for path in logs)
+    changed = {path: path.stat().st_mtime_ns for path in (folder / "outputs").rglob("result.json")}
+    assert "2 of 2 jobs were done before" in sweep(folder, "prune", *arguments)
+    assert changed == {path: path.stat().st_mtime_ns for path in (folder / "outputs").rglob("result.json")}
+    page = (table.parent / "report.html").read_text(encoding="utf-8")
+    assert "Mean absolute error right after the cut" in page and "within" not in page.partition("<h2>Figures")[0][:100]
+
+
+def test_a_lightning_module_and_its_data_module_through_a_sweep_twice(folder):
+    arguments = [*LIT, *SHORT, "percent=[50]", "target=h2h,both", "controls=true", "export=torch"]
+    sweep(folder, "prune", *arguments)
+    (table,) = (folder / "outputs" / "sweeps").glob("prune-*/summary.csv")
+    rows = pd.read_csv(table)
+    assert set(rows["cell"]) == {"Lit"} and rows["cut_val_acc"].between(0, 1).all() and rows["judge"].eq("validation").all()
+    assert rows["kept"].tolist() == (rows["total"] / 2).tolist()
+    assert "2 of 2 jobs were done before" in sweep(folder, "prune", *arguments)
+
+
+def test_graphs_and_regressors_of_ones_own_through_a_search_twice(folder):
+    tiny = [key for key in TINY_SEARCH if not key.startswith(("graph.", "predictor.regressors"))]
+    arguments = [*tiny, "logger=none", "graph=mine", "predictor.regressors=[mean,mine.lasso]", "cell=gru,rnn_tanh"]
+    sweep(folder, "structure_search", *arguments)
+    (table,) = (folder / "outputs" / "sweeps").glob("structure_search-*/prediction.csv")
+    assert set(pd.read_csv(table)["regressor"]) == {"mean", "mine.lasso"}
+    assert "2 of 2 jobs were done before" in sweep(folder, "structure_search", *arguments)
+
+
+def test_edited_code_is_other_code(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder / "settings")
+    settings = {"model": {"_target_": "mine.Net", "width": 8}, "seed": 0}
+    before = identity(settings)
+    assert identity({"model": {"_target_": "mine.Net", "width": 9}}) != before == identity(settings)
+    assert "mine" not in sys.modules and source("espalier.nn:SequenceClassifier") is None
+    file = folder / "settings" / "mine.py"
+    file.write_text(file.read_text() + "\n# edited\n")
+    assert identity(settings) != before
+    assert short(settings["model"]) == "Net"
+
+
+BAD = [
+    (["model=mine", "data=lit", "cell=gru"], "cell=gru: mine.Net does not read it; say cell: ${cell} in its file"),
+    (["model=lit", "data=lit"], "lit.Lit makes a LightningModule, which has a loss of its own: add task=logged"),
+    ([*LIT, "task.metric=val_f1"], "task.metric=val_f1: Lit logs val_loss, val_acc in validation"),
+    ([*LIT, "optimizer.lr=0.1"], "optimizer.lr: a LightningModule configures its own optimizer"),
+    (
+        ["model=mine", "data=mine", "task=mine", "+model.depth=3"],
+        "model: mine.Net cannot be called with features, outputs, width",
+    ),
+    (["model=mine", "data=mine", "task=classify"], "model=Net, data=load, task=classify do not go together"),
+    ([*MINE, "score._target_=mine.salience"], "mine.salience: the module 'mine' has no salience"),
+    (
+        [*MINE, "schedule._target_=other.one"],
+        "other.one: there is no module 'other' in this folder, in that of -cd, or installed",
+    ),
+    ([*MINE, "structure=unit", "score._target_=mine.saliency"], "do not go together"),
+]
+
+
+@pytest.mark.parametrize("arguments, told", BAD)
+def test_what_does_not_fit_is_one_line_before_any_training(door, folder, arguments, told):
+    code, _, err = door("prune", "-cd", "settings", *arguments, *SHORT)
+    assert code == 2 and err.count("\n") == 1 and told in err, err
+    assert not list((folder / "outputs").glob("trainings/*/*/result.json"))
