@@ -1,5 +1,7 @@
 """What a user brings in a folder of their own runs through sweeps like ours, and is found again."""
 
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,15 +15,24 @@ from espalier.learning.training import short
 from espalier.runs.identity import identity, source
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "your-own.md"
 FOLDER = Path(__file__).parent / "own" / "settings"
 SHORT = ["trainer.max_epochs=2", "retrain.max_epochs=2", "curve=false"]
 MINE = ["model=mine", "data=mine", "task=mine", "score=mine", "schedule=mine", "logger=mine"]
 LIT = ["model=lit", "data=lit", "task=logged", "task.metric=val_acc", "task.higher=true", "logger=none"]
 
 
+def files_of(page):
+    """Path -> content of the files that a page shows, each after a line with its path."""
+    return dict(re.findall(r"^`(settings/\S+)`:\n\n```\w+\n(.*?)```", page, flags=re.S | re.M))
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     shutil.copytree(FOLDER, tmp_path / "settings")
+    for path, content in files_of(PAGE.read_text(encoding="utf-8")).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
     monkeypatch.setattr(sys, "path", list(sys.path))
     for name in ("mine", "lit"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -60,6 +71,20 @@ def test_a_lightning_module_and_its_data_module_through_a_sweep_twice(folder):
     assert set(rows["cell"]) == {"Lit"} and rows["cut_val_acc"].between(0, 1).all() and rows["judge"].eq("validation").all()
     assert rows["kept"].tolist() == (rows["total"] / 2).tolist()
     assert "2 of 2 jobs were done before" in sweep(folder, "prune", *arguments)
+
+
+def test_the_page_runs_as_it_stands(folder):
+    page = PAGE.read_text(encoding="utf-8")
+    (command,) = re.findall(r"^python (prune.py .*)$", page, flags=re.M)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "prune.py"), *shlex.split(command)[1:], *SHORT, "percent=[50]"],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0 and "report.html" in done.stdout, done.stderr
+    (example,) = [code for code in re.findall(r"```python\n(.*?)```", page, flags=re.S) if "def load(" in code]
+    names = {}
+    exec(example, names)
+    assert [len(split) for split in (names["load"](0).train, names["load"](0).test)] == [120, 60]
 
 
 def test_graphs_and_regressors_of_ones_own_through_a_search_twice(folder):
