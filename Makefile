@@ -1,7 +1,7 @@
 # Both targets set up .venv from requirements.lock when it is missing or older than the lock.
 PYTHON ?= python3
 VENV := .venv/bin
-.PHONY: prune test test-next lint clean
+.PHONY: prune test test-next docs lint clean
 
 prune: .venv/ready
 	$(VENV)/python prune.py -m cell=lstm,gru target=i2h,h2h,both experiment=quick
@@ -12,6 +12,11 @@ test: .venv/ready lint
 # The doors once more, on the newest pre-release of Hydra where the index has one.
 test-next: .venv/ready
 	tests/next_hydra.sh
+
+# The pages of docs/ and the reference, into outputs/docs.
+docs: .venv/ready
+	$(VENV)/python -m mkdocs build --strict --quiet
+	@echo outputs/docs/index.html
 
 lint: .venv/ready
 	$(VENV)/ruff check .
