@@ -14,7 +14,7 @@ import tempfile
 import time
 
 import torch
-from espalier.learning.classifier import Classifier
+from espalier.learning.feeds import Feed
 from loop import LoopClassifier
 from torch.nn import functional as F
 
@@ -94,7 +94,7 @@ def main():
     parser.add_argument("--steps", type=int, default=120, help="of the loop")
     arguments = parser.parse_args()
     Bench.row = watched(Bench.row)
-    Classifier.train_dataloader = noted(Classifier.train_dataloader)
+    Feed.train_dataloader = noted(Feed.train_dataloader)
     torch.set_num_threads(1)
     below = False
     print("cell      loop ms/step  ours ms/step  ratio  with evaluation  at least")

@@ -42,7 +42,7 @@ def test_masks_grow_stay_and_end_at_the_percent(tmp_path, monkeypatch, shape):
             if self.masks is not before:
                 grown.append((trainer.global_step, self.masks))
 
-    monkeypatch.setattr("espalier.learning.runner.Growing", Watched)
+    monkeypatch.setattr("espalier.learning.attempt.Growing", Watched)
     run = finished(gradual(tmp_path, shape))
     steps, masks = zip(*grown)
     shares = [mask.percent for mask in masks]

@@ -10,7 +10,7 @@ from helpers import TINY_PRUNE, tiny_config
 from espalier import SequenceClassifier
 from espalier.analysis import tables
 from espalier.errors import InputError
-from espalier.learning import runner as runner_module
+from espalier.learning import attempt as attempt_module
 from espalier.learning.training import Start, place
 from espalier.names import SCHEDULES, load
 from espalier.runs import run as run_module
@@ -189,7 +189,7 @@ def test_a_checkpoint_goes_on_from_its_own_base_only(tmp_path, monkeypatch):
     """A level is killed after an epoch; then its base is another one, as of another processor. The level starts over."""
     config = fixed(tmp_path, percent=[60])
     config.retrain.max_epochs = 3
-    end, seen = runner_module._Attempt.end_of_epoch, []
+    end, seen = attempt_module.Attempt.end_of_epoch, []
 
     def interrupt(self, epoch, *more):
         seen.append((self.training.purpose[0], epoch))
@@ -198,7 +198,7 @@ def test_a_checkpoint_goes_on_from_its_own_base_only(tmp_path, monkeypatch):
         return end(self, epoch, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner_module._Attempt, "end_of_epoch", interrupt)
+        patch.setattr(attempt_module.Attempt, "end_of_epoch", interrupt)
         with pytest.raises(Killed):
             prune.job(config)
     base = place(base_training(config), config.outputs, config.seed)
@@ -210,7 +210,7 @@ def test_a_checkpoint_goes_on_from_its_own_base_only(tmp_path, monkeypatch):
     (base / "result.json").write_text(json.dumps(result), encoding="utf-8")
     seen.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(runner_module._Attempt, "end_of_epoch", lambda *a: seen.append(a[1]) or end(*a))
+        patch.setattr(attempt_module.Attempt, "end_of_epoch", lambda *a: seen.append(a[1]) or end(*a))
         finished(config)
     assert seen == [1, 2, 3]
 

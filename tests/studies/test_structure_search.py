@@ -13,10 +13,10 @@ from torch import nn
 from espalier import SequenceClassifier, graphs
 from espalier.errors import InputError
 from espalier.graphs import STUDY
-from espalier.learning import runner
+from espalier.learning import attempt
 from espalier.runs import progress
 from espalier.settings import Graph, StructureConfig, Trainer
-from espalier.studies import structure_search
+from espalier.studies import graph_pool, graph_trainings, structure_search
 from espalier.studies.plan import structure_run
 
 TINY = [*TINY_SEARCH, "logger=none"]
@@ -154,9 +154,9 @@ def test_interrupted_at_any_row_and_continued_gives_the_same_table(config, tmp_p
 
 def test_interrupted_within_a_graph(config, tmp_path, monkeypatch):
     whole, own = config(outputs=str(tmp_path / "a")), config(outputs=str(tmp_path / "b"))
-    task = structure_search.Task(structure_search.search_graphs(own.graph)[7])
-    expected = structure_search.one(whole, task)
-    end, epochs = runner._Attempt.end_of_epoch, []
+    task = graph_trainings.Wanted(graph_pool.search_graphs(own.graph)[7])
+    expected = graph_trainings.one(whole, task)
+    end, epochs = attempt.Attempt.end_of_epoch, []
 
     def interrupt(self, epoch, *more):
         epochs.append(epoch)
@@ -164,10 +164,10 @@ def test_interrupted_within_a_graph(config, tmp_path, monkeypatch):
             raise RuntimeError("killed")
         return end(self, epoch, *more)
 
-    monkeypatch.setattr(runner._Attempt, "end_of_epoch", interrupt)
+    monkeypatch.setattr(attempt.Attempt, "end_of_epoch", interrupt)
     with pytest.raises(RuntimeError):
-        structure_search.one(own, task)
-    found = structure_search.one(own, task)
+        graph_trainings.one(own, task)
+    found = graph_trainings.one(own, task)
     assert epochs == [1, 2, 2]  # the first epoch was not repeated
     assert {**found, "time": 0} == {**expected, "time": 0}
 
@@ -176,45 +176,45 @@ def test_two_processes_give_the_same_table(config, tmp_path):
     found = []
     for processes in (1, 2):
         own, rows = config(outputs=str(tmp_path / str(processes)), processes=processes), {}
-        tasks = [structure_search.Task(named) for named in structure_search.search_graphs(own.graph)[4:8]]
-        structure_search.train_all(own, tasks, lambda task, row: rows.update({task.key: {**row, "time": 0}}))  # noqa: B023
+        tasks = [graph_trainings.Wanted(named) for named in graph_pool.search_graphs(own.graph)[4:8]]
+        graph_trainings.train_all(own, tasks, lambda task, row: rows.update({task.key: {**row, "time": 0}}))  # noqa: B023
         found.append(rows)
     assert len(found[0]) == 4 and found[0] == found[1]
 
 
 def test_more_graphs_keep_the_first_and_seeds_change_them():
-    few = structure_search.search_graphs(Graph(barabasi_albert=3, watts_strogatz=2, erdos_renyi=1))
-    many = structure_search.search_graphs(Graph(barabasi_albert=5, watts_strogatz=5, erdos_renyi=5))
+    few = graph_pool.search_graphs(Graph(barabasi_albert=3, watts_strogatz=2, erdos_renyi=1))
+    many = graph_pool.search_graphs(Graph(barabasi_albert=5, watts_strogatz=5, erdos_renyi=5))
     by_name = {named.name: named.graph for named in many}
     assert [named.name for named in few][:3] == ["barabasi_albert_0", "barabasi_albert_1", "barabasi_albert_2"]
     assert all(nx.utils.graphs_equal(named.graph, by_name[named.name]) for named in few)
-    other = structure_search.search_graphs(Graph(seed=1))
-    assert any(len(a.graph) != len(b.graph) for a, b in zip(other, structure_search.search_graphs(Graph())))
+    other = graph_pool.search_graphs(Graph(seed=1))
+    assert any(len(a.graph) != len(b.graph) for a, b in zip(other, graph_pool.search_graphs(Graph())))
     assert all(10 <= len(named.graph) <= 50 and nx.is_connected(named.graph) for named in other)
 
 
 def test_unseen_graphs_are_unseen():
     config = Graph(barabasi_albert=8, watts_strogatz=4, erdos_renyi=0, nodes=[6, 7])
-    known = structure_search.search_graphs(config)
-    unseen = structure_search.unseen_graphs(config, 6, known)
-    signatures = [structure_search._signature(named.graph) for named in [*known, *unseen]]
+    known = graph_pool.search_graphs(config)
+    unseen = graph_pool.unseen_graphs(config, 6, known)
+    signatures = [graph_pool._signature(named.graph) for named in [*known, *unseen]]
     assert len(unseen) == 6 and not set(signatures[:12]) & set(signatures[12:]) and len(set(signatures[12:])) == 6
     with pytest.raises(InputError, match="not so many different"):
-        structure_search.unseen_graphs(Graph(barabasi_albert=2, watts_strogatz=0, erdos_renyi=0, nodes=[3, 3]), 50, known)
+        graph_pool.unseen_graphs(Graph(barabasi_albert=2, watts_strogatz=0, erdos_renyi=0, nodes=[3, 3]), 50, known)
 
 
 def test_dense_networks_have_no_more_parameters_and_no_fewer_units_than_need_be(config):
     own = config()
-    named = structure_search.search_graphs(own.graph)[0]
-    budget = structure_search.network(own, named).active
+    named = graph_pool.search_graphs(own.graph)[0]
+    budget = graph_trainings.network(own, named).active
     for layers in (1, 3):
-        units = structure_search.dense_units(own, layers, budget)
+        units = graph_trainings.dense_units(own, layers, budget)
         counts = [
             sum(p.numel() for p in SequenceClassifier(own.cell, [u] * layers, embedding=own.model.embedding).parameters())
             for u in (units, units + 1)
         ]
         assert counts[0] <= budget < counts[1]
-    assert structure_search.dense_units(own, 3, 10) == 0
+    assert graph_trainings.dense_units(own, 3, 10) == 0
 
 
 def test_what_held_means():
@@ -267,12 +267,12 @@ def test_bad_input_is_one_line(door, overrides, told):
 def test_every_choice_of_wiring_runs_one_step(config):
     from espalier.settings import GateMask, GraphModel, H2h, Sinks, Skip
 
-    named = structure_search.search_graphs(config().graph)[8]
+    named = graph_pool.search_graphs(config().graph)[8]
     tokens, lengths = torch.randint(65, 90, (4, 7)), torch.tensor([7, 3, 1, 5])
     for skip in Skip:
         for h2h in H2h:
             for sinks in Sinks:
                 own = config(cell="lstm", model=GraphModel("graph", skip, GateMask.interleaved, h2h, sinks, embedding=7))
-                model = structure_search.network(own, named)
+                model = graph_trainings.network(own, named)
                 nn.functional.cross_entropy(model(tokens, lengths), lengths % 2).backward()
                 assert all(torch.isfinite(p.grad).all() for p in model.parameters())

@@ -128,3 +128,9 @@ def _plain(value: Any):
 def place(training, outputs, seed):
     """The `Run` of a training: where it is kept, whether it is done."""
     return Run("trainings", training.name, {**training.plain(), "outputs": str(outputs), "seed": seed})
+
+
+def starts_of(training):
+    """What a training needs: the starts of its weights, of its ranks and of its reference, as far as it has them."""
+    starts = training.start, training.cut and training.cut.ranked, training.regaining and training.regaining.reference
+    return [start for start in starts if start]

@@ -199,7 +199,7 @@ def check(configs):
     """Read the files that jobs need, and try their networks on one batch, before any of them starts.  Raises: InputError."""
     for config in configs:
         if hasattr(config, "graph") and (is_own(config.graph) or config.graph.folder):
-            from espalier.studies.structure_search import search_graphs
+            from espalier.studies.graph_pool import search_graphs
 
             search_graphs(config.graph)
     trials = {}

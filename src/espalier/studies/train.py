@@ -3,8 +3,9 @@
 import shutil
 
 from espalier.analysis import figures
+from espalier.learning.attempt import FILES
 from espalier.learning.bench import load_data
-from espalier.learning.runner import FILES, Runner
+from espalier.learning.runner import Runner
 from espalier.runs import files, progress
 from espalier.runs.identity import plain
 from espalier.studies.plan import base_training, train_run
