@@ -14,12 +14,12 @@ import tempfile
 import time
 
 import torch
-from espalier.learning.feeds import Feed
 from loop import LoopClassifier
 from torch.nn import functional as F
 
 from espalier.data.batching import Batches, shuffled
 from espalier.learning.bench import Bench
+from espalier.learning.feeds import Feed
 from espalier.settings import Reber, Shares, TrainConfig, Trainer
 from espalier.studies import train as story
 from espalier.studies.plan import base_training

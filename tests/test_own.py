@@ -1,5 +1,6 @@
 """What a user brings in a folder of their own runs through sweeps like ours, and is found again."""
 
+import math
 import re
 import shlex
 import shutil
@@ -108,6 +109,48 @@ def test_edited_code_is_other_code(folder, monkeypatch):
     assert short(settings["model"]) == "Net"
 
 
+def test_a_tolerance_is_another_study_where_the_task_has_its_own(folder):
+    plain = {"task": {"_target_": "mine.absolute"}, "regain": {"tolerance": None}}
+    assert identity(plain) != identity({**plain, "regain": {"tolerance": 0.01}})
+    ours = {"task": {"name": "classify"}, "regain": {"tolerance": None}}
+    assert identity(ours) == identity({**ours, "regain": {"tolerance": 0.01}})
+
+
+def test_keys_of_ones_own_are_not_taken_for_ours(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder / "settings")
+    settings = {"data": {"_target_": "mine.load", "train": 120, "path": "word", "files": ["x.csv"], "limit": math.inf}}
+    monkeypatch.chdir(folder)
+    (folder / "x.csv").write_text("1")
+    before = identity(settings)
+    (folder / "x.csv").write_text("23")
+    assert identity(settings) != before
+
+
+def test_a_generator_of_a_loader_does_not_run_on_from_training_to_training(folder):
+    file = folder / "settings" / "lit.py"
+    text = file.read_text().replace("shuffle=True)", "shuffle=True, generator=self.generator)")
+    text = text.replace("self.count, self.batch", "self.generator = torch.Generator()\n        self.count, self.batch", 1)
+    file.write_text(text)
+    tables = []
+    for outputs, percent in (("a", "[30,60]"), ("b", "[60]")):
+        sweep(folder, "prune", *LIT, *SHORT, "retrain=fixed", f"percent={percent}", f"outputs={outputs}")
+        (path,) = (folder / outputs / "prune").glob("*/seed_0/results.csv")
+        rows = pd.read_csv(path)
+        tables.append(rows[rows["percent"] == 60].drop(columns="seconds").to_csv(index=False))
+    assert tables[0] == tables[1]
+
+
+def test_a_report_again_tells_the_metric(door, tmp_path):
+    tiny = ["data=embedded_reber", "data.train_size=120", "data.test_size=40", "model.hidden=[4]", "logger=none"]
+    code, _, err = door("prune", "-m", *tiny, "percent=[50]", *SHORT, "cell=gru,rnn_tanh")
+    assert code == 0, err
+    (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    code, out, err = door("prune", f"report={folder}")
+    assert code == 0 and "bits per token on test" in out and "has learned nothing" in out, err
+    code, _, err = door("prune", "-m", *tiny, *SHORT, "data=embedded_reber,copy")
+    assert code == 2 and "the jobs have different tasks" in err and err.count("\n") == 1, err
+
+
 BAD = [
     (["model=mine", "data=lit", "cell=gru"], "cell=gru: mine.Net does not read it; say cell: ${cell} in its file"),
     (["model=lit", "data=lit"], "lit.Lit makes a LightningModule, which has a loss of its own: add task=logged"),
@@ -123,6 +166,7 @@ BAD = [
         [*MINE, "schedule._target_=other.one"],
         "other.one: there is no module 'other' in this folder, in that of -cd, or installed",
     ),
+    (["model=mine", "data=mine", "task=mine", "data.count=-3"], "do not go together: RuntimeError"),
     ([*MINE, "structure=unit", "score._target_=mine.saliency"], "do not go together"),
 ]
 

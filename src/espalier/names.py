@@ -43,6 +43,11 @@ TASKS = {
     "next_token": "espalier.tasks.next_token:next_token",
     "logged": "espalier.tasks.logged:logged",
 }
+#: Kind of data -> the task that it is for.
+USUAL_TASKS = {
+    "reber": "classify", "reber_csv": "classify", "strings_csv": "classify", "sequences": "classify", "copy": "classify",
+    "text": "next_token", "embedded_reber": "next_token", "adding": "regress",
+}  # fmt: skip
 #: Models: what is called with the data's sizes and the keys of the model.
 MODELS = {"recurrent": "espalier.nn:SequenceClassifier", "graph": "espalier.nn.graph:wired"}
 #: Kinds of data: functions from their settings to `espalier.data.Data`.
@@ -84,6 +89,8 @@ def load(place):
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # a module of the user's misses another one
         raise InputError(f"{place}: there is no module {error.name!r} in this folder, in that of -cd, or installed") from None
+    except SyntaxError as error:
+        raise InputError(f"{place}: {error.filename}, line {error.lineno}: {error.msg}") from None
     except (AttributeError, ValueError) as error:
         if (isinstance(error, AttributeError) and module in str(error)) or isinstance(error, ValueError):
             raise InputError(f"{place}: the module {module!r} has no {name}") from None

@@ -62,6 +62,9 @@ class Sweeper(BasicSweeper):
         importable(self.config.hydra.runtime)
         jobs = self.plan(arguments, story)
         experiment = self.config.hydra.runtime.choices.get("experiment")
+        judges = dict.fromkeys(str(job.config.task) for job in jobs)
+        if len(judges) > 1 and story != "train":
+            raise InputError(f"the jobs have different tasks, {' and '.join(judges)}: one sweep and one report for each")
         sweep = Sweep(self.folder(story, jobs, experiment), jobs, experiment)
         pool = Path(jobs[0].config.outputs)
         runs = [{"run": job.run.directory.relative_to(pool), "overrides": " ".join(job.overrides)} for job in jobs]

@@ -9,9 +9,10 @@ from helpers import tiny_config, without_seconds
 from espalier.analysis import tables
 from espalier.learning import growing as growing_module
 from espalier.learning.growing import SHAPES
-from espalier.settings import Logger, Mode, Retrain
+from espalier.settings import Logger, Mode, Model, Retrain, Structure
 from espalier.studies import controls, prune
-from espalier.studies.plan import prune_run
+from espalier.studies.plan import base_start, base_training, level, prune_run
+from espalier.studies.train import runner_of
 
 
 def gradual(tmp_path, shape="cubic", **changes):
@@ -96,3 +97,14 @@ def test_the_control_of_a_lottery_ticket_has_its_masks_and_other_weights(tmp_pat
     ours, theirs = (torch.load(run / "levels" / "80.pt", weights_only=True) for run in (ticket, fresh))
     assert all(torch.equal(mask, theirs["masks"][name]) for name, mask in ours["masks"].items())
     assert not torch.equal(ours["state_dict"]["head.weight"], theirs["state_dict"]["head.weight"])
+
+
+def test_a_score_of_gradients_is_the_same_whenever_it_is_asked_for(tmp_path):
+    model = Model(hidden=[6, 5], dropout=0.5)
+    config = gradual(tmp_path, model=model, structure=Structure.unit, score="taylor", percent=[50])
+    with runner_of(config).bench(base_training(config)) as bench:
+        network = bench.network().train()
+        cut = level(config, 50, base_start(config)).cut
+        masks = [bench.masks(network, cut, 50) for _ in range(6)]
+    assert all(other == masks[0] for other in masks)
+    assert network.training and network.recurrent.dropout == 0.5

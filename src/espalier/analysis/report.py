@@ -22,11 +22,11 @@ def write(folder, summary, results, baselines, about, metric, controls=None, unf
     """
     published = thesis.published() if about["experiment"] == "thesis_pruning" else None
     line = "against percent: right after the cut at every whole percent (line), best after retraining (circles)."
-    captions = {metric.name: f"{metric.label.capitalize()} {line}"} | CAPTIONS
+    captions = {metric.name: f"{metric.title} {line}"} | CAPTIONS
     page.write(
         folder / "report.html", "pruning.html", "Pruning recurrent networks", _subtitle(summary, metric), about,
         page.shown(folder, captions), unfinished, summary["seed"], _used(summary, about),
-        label=metric.label, higher=metric.higher, safe=metric.told(about["safe"]),
+        title_label=metric.title, higher=metric.higher, safe=metric.told(about["safe"]),
         regained=f"{'less' if metric.higher else 'plus'} {metric.told(about['regain'])}",
         sentences=tables.sentences(summary, about["safe"], metric, about["floor"]),
         overview=_overview(summary, about, metric, published), costs=_costs(summary, metric),

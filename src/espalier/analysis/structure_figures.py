@@ -35,7 +35,7 @@ def families(folder, frame, metric, dense=None):
     for place, (values, colour) in enumerate(zip(groups.values(), shades), start=1):
         axis.scatter(place + spread.uniform(-0.18, 0.18, len(values)), values, s=12, color=colour, alpha=0.6, linewidth=0)
     axis.set_xticks(range(1, len(groups) + 1), [f"{name}\nn = {len(values)}" for name, values in groups.items()], fontsize=8)
-    axis.set(ylabel=f"{metric.label} on test", title=f"{metric.label.capitalize()} by family")
+    axis.set(ylabel=f"{metric.label} on test", title=f"{metric.title} by family")
     save(figure, folder, "families")
 
 

@@ -15,10 +15,10 @@ def captions(metric):
     """What stands below the figures."""
     label = metric.label
     return {
-        "families": f"{label.capitalize()} on test by family of graphs, a dot per graph; box: quartiles, line: median.",
+        "families": f"{metric.title} on test by family of graphs, a dot per graph; box: quartiles, line: median.",
         "correlations": f"Pearson's r of every property with {label} on test, over all graphs and within each family.",
-        "joint": f"{label.capitalize()} on test against the properties of the study's tables, with their distributions and r.",
-        "predicted": f"{label.capitalize()} predicted for graphs that the regressor had not seen (out of fold), against the "
+        "joint": f"{metric.title} on test against the properties of the study's tables, with their distributions and r.",
+        "predicted": f"{metric.title} predicted for graphs that the regressor had not seen (out of fold), against the "
         "measured one.",
         "graphs": "Graphs from the best to the worst, in their layers, edges from left to right; arcs skip layers.",
         "ranking": f"Unseen graphs, ranked by their predicted {label}: predicted and, where trained, measured.",

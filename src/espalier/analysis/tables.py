@@ -108,6 +108,11 @@ def _runs(costs):
     return told
 
 
+def floor(baselines):
+    """What the simplest rule reaches: a network that is no better has learned nothing. None: there is no such rule."""
+    return next((baselines[name] for name in ("constant", "unigram") if name in baselines), None)
+
+
 def sentences(summary, tolerance, metric=ACCURACY, floor=None):
     """One plain sentence per cell (and score, scope or variant, where a sweep has several).
 
@@ -119,7 +124,8 @@ def sentences(summary, tolerance, metric=ACCURACY, floor=None):
     for head in dict.fromkeys((row["cell"], *(row[key] for key in more)) for row in table):
         rows = [row for row in table if (row["cell"], *(row[key] for key in more)) == head]
         name = NAMES.get(head[0], head[0]) + "".join(f", {value}" for value in head[1:])
-        if floor is not None and all(metric.worse(row["base"], floor) <= metric.allowed(floor) for row in rows):
+        margin = 0.01 * abs(floor or 0) if metric.relative else 0.01
+        if floor is not None and all(metric.worse(row["base"], floor) <= margin for row in rows):
             told.append(f"{name}: its base, at {rows[0]['base']:.4f}, has learned nothing that pruning could cost.")
         else:
             told.append(f"{name}: {'; '.join(_part(row, summary) for row in rows)}.")

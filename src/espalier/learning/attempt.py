@@ -174,7 +174,7 @@ class Attempt:
         files.save_tensors(run / "last.pt", {**about, "epoch": rows[-1]["epoch"], "state_dict": weights_of(model)})
         regain = self.pruning and self.pruning.regain
         result = {
-            "rows": rows, "judge": bench.judge, "best_epoch": self.best.epoch, "baselines": bench.host.baselines,
+            "rows": rows, "judge": bench.judge, "best_epoch": self.best.epoch, "baselines": bench.baselines,
             "data": bench.facts,
             "parameters": sum(parameter.numel() for parameter in model.parameters()), "active": getattr(model, "active", None),
             "kept": self.masks and self.masks.kept, "total": self.masks and self.masks.total,

@@ -1,5 +1,6 @@
 """The bench of a training: its data on a device, and what is made of them: networks, batches, scores."""
 
+import contextlib
 import functools
 import inspect
 import itertools
@@ -7,6 +8,7 @@ import logging
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from espalier import data, names, tasks
 from espalier.data.batching import evaluation_batches, training_batches
@@ -17,7 +19,7 @@ from espalier.learning.learner import Learner, Losses
 from espalier.pruning import Masks, make_masks
 from espalier.runs import progress
 from espalier.runs.identity import identity, source
-from espalier.runs.seeds import generator, kept, seed_all, seeded
+from espalier.runs.seeds import generator, kept, seed_all, seeded, stream
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,9 @@ class Bench:
         self.host = load_data(training.data)
         self.splits = self.host.to(device)
         self.judge = "validation" if len(self.host.validation) else "test"
+        usual = names.USUAL_TASKS.get(training.data.get("name"), training.task.get("name"))
+        # Rules are told in the metric of the task that the data are for.
+        self.baselines = self.host.baselines if "_target_" in training.data or training.task == {"name": usual} else {}
         self.running = bool(getattr(self.host.train, "window", None))
         self._sorted, self._twin = {}, None
 
@@ -130,7 +135,11 @@ class Bench:
         def batches(epoch):
             seed_all(self.seed, "chance", *purpose, epoch)  # dropout, and loaders that shuffle by themselves
             if isinstance(train, Loaded):
-                return train.batches()
+                loader = train.batches()
+                for owner in (loader, getattr(loader, "sampler", None)):
+                    if isinstance(getattr(owner, "generator", None), torch.Generator):
+                        owner.generator.manual_seed(stream(self.seed, "chance", *purpose, epoch))
+                return loader
             order = generator(self.seed, "order", *purpose, epoch)
             return training_batches(self.splits.train, settings.get("batching", "stratified"), settings["batch_size"], order)
 
@@ -206,20 +215,39 @@ class Bench:
 
     def backward(self, model):
         """Leave the gradients of the summed loss over the training batches that scores look at in `model`."""
-        for index, (*inputs, targets) in enumerate(self.some_batches()):
-            if self.task.logged:
-                step = model.training_step((*inputs, targets), index)
-                loss = step["loss"] if isinstance(step, dict) else step
-            else:
-                outputs = model(*inputs)
-                loss = (self.task.total or self.task.loss)(outputs, targets)
-            loss.backward()
+        with seeded(self.seed, "score", "backward"), without_dropout(model):
+            for index, (*inputs, targets) in enumerate(self.some_batches()):
+                if self.task.logged:
+                    step = model.training_step((*inputs, targets), index)
+                    loss = step["loss"] if isinstance(step, dict) else step
+                else:
+                    outputs = model(*inputs)
+                    loss = (self.task.total or self.task.loss)(outputs, targets)
+                loss.backward()
 
     def some_batches(self):
         """Training batches for scores that look at data, on the device, the same at every level."""
         with kept():
             batches = list(itertools.islice(self.epoch_batches("score")(0), SCORE_BATCHES))
         return [[one.to(self.device) for one in batch] for batch in batches]
+
+
+@contextlib.contextmanager
+def without_dropout(model):
+    """Within the block nothing is dropped: a score is of the network, and the same whenever it is asked for."""
+    layers = [module for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd) and module.training]
+    shares = {module: module.dropout for module in model.modules() if isinstance(getattr(module, "dropout", None), float)}
+    for module in layers:
+        module.training = False
+    for module in shares:
+        module.dropout = 0.0
+    try:
+        yield
+    finally:
+        for module in layers:
+            module.training = True
+        for module, share in shares.items():
+            module.dropout = share
 
 
 class _Inputs:

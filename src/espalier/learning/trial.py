@@ -1,5 +1,6 @@
 """A trial of a training on one batch, before anything else starts."""
 
+import logging
 import warnings
 
 import pytorch_lightning as pl
@@ -12,6 +13,8 @@ from espalier.learning.training import short
 from espalier.pruning.optimizers import check_optimizer
 from espalier.runs.seeds import kept
 
+log = logging.getLogger(__name__)
+
 
 def try_out(training, seed, cuts=()):
     """Build the network, run one batch through it and the task, and make the cuts, all on the CPU; nothing is kept.
@@ -19,15 +22,16 @@ def try_out(training, seed, cuts=()):
     Raises: InputError in one line if the network does not take the data, or its outputs not the task.
     """
     with kept():
-        bench = Bench(training, seed, torch.device("cpu"))
-        model = bench.network()
         try:
+            bench = Bench(training, seed, torch.device("cpu"))
+            model = bench.network()
             _logged_step(bench, model) if bench.task.logged else _step(bench, model)
             for cut in cuts:
                 bench.masks(model, cut, cut.percent)
         except InputError:
             raise
         except Exception as error:  # whatever code of others may raise
+            log.exception("the trial failed")
             first = (str(error).splitlines() or [""])[0]
             which = f"model={short(training.model)}, data={short(training.data)}, task={short(training.task)}"
             raise InputError(f"{which} do not go together: {type(error).__name__}: {first}") from error

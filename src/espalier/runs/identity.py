@@ -49,7 +49,7 @@ def identity(values):
             node[last] = _normal(value)
     for path in FILES:
         node, last = _parent(values, path)
-        if node.get(last):
+        if node.get(last) and "_target_" not in node:
             try:
                 node[last] = _content(node[last])
             except InputError as error:
@@ -63,7 +63,7 @@ def identity(values):
 
 
 def _by_default(values, name):
-    return values[name]["tolerance"] is None and values.get("task", {}).get("name", "classify") == "classify"
+    return values[name]["tolerance"] is None and values.get("task", {"name": "classify"}) == {"name": "classify"}
 
 
 def _identified(value):
@@ -79,7 +79,7 @@ def _identified(value):
         value["regressors"] = [f"{name} {source(name)}" if source(name) else name for name in value["regressors"]]
     digest = source(value["_target_"]) if value.get("_target_") else None
     if digest:
-        value = {key: _file(item) for key, item in value.items()} | {"_source_": digest}
+        value = {key: item if key == "_target_" else _file(item) for key, item in value.items()} | {"_source_": digest}
     return value
 
 
@@ -102,12 +102,16 @@ def source(place):
 
 
 def _file(value):
-    """The content of a file that a text names, else the value."""
+    """The value, files that texts in it name by their content, and folders too, where the text is a path, not a word."""
+    if isinstance(value, dict):
+        return {key: _file(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_file(item) for item in value]
     try:
-        named = isinstance(value, str) and Path(value).is_file()
+        named = isinstance(value, str) and (Path(value).is_file() or ("/" in value and Path(value).is_dir()))
     except (OSError, ValueError):  # too long, or with a null character
         named = False
-    return _digest(value) if named else value
+    return _content(value) if named else value
 
 
 def _parent(values, path):
@@ -144,7 +148,7 @@ def _normal(value):
         return {str(key): _normal(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_normal(item) for item in value]
-    if isinstance(value, float) and value == int(value):
+    if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
 

@@ -5,6 +5,7 @@ from enum import Enum
 from typing import ClassVar, Optional
 
 from espalier.errors import InputError
+from espalier.names import USUAL_TASKS
 from espalier.settings.checks import checked, is_own, keys, member, not_negative, positive, share
 
 Batching = Enum("Batching", {name: name for name in ("stratified", "random")})
@@ -32,7 +33,6 @@ class Batched:
     batch_size: int = 32
     validation_fraction: float = 0.1
 
-    task: ClassVar[str] = "classify"
     readout: ClassVar[str] = "last_token"
     hidden: ClassVar[tuple] = (50, 50, 50)
     lr: ClassVar[float] = 1e-3
@@ -118,7 +118,6 @@ class Text(Batched):
     test_fraction: float = 0.05
     validation_fraction: float = 0.05
 
-    task: ClassVar[str] = "next_token"
     readout: ClassVar[str] = "every_step"
     hidden: ClassVar[tuple] = (128,)
     lr: ClassVar[float] = 2e-3
@@ -139,7 +138,6 @@ class Adding(Sampled):
     test_size: int = 1000
     steps: int = 30
 
-    task: ClassVar[str] = "regress"
     hidden: ClassVar[tuple] = (64,)
     lr: ClassVar[float] = 2e-3
     values: ClassVar[bool] = True
@@ -177,7 +175,6 @@ class EmbeddedReber(Sampled):
     train_size: int = 4000
     test_size: int = 1000
 
-    task: ClassVar[str] = "next_token"
     readout: ClassVar[str] = "every_step"
     hidden: ClassVar[tuple] = (32,)
     lr: ClassVar[float] = 3e-3
@@ -210,4 +207,6 @@ def data_settings(data):
 
 def usual(data, what):
     """What a kind of data is usually learned with: its `task`, `readout`, `hidden` or `lr`."""
+    if what == "task":
+        return "classify" if is_own(data) else USUAL_TASKS[data.name]
     return getattr(Batched if is_own(data) else type(data), what)

@@ -56,7 +56,7 @@ def pruning(folder, directories, about, unfinished=()):
     config = from_yaml(directories[0] / "config.yaml", PruneConfig)
     about = {
         **about, "regain": config.regain.tolerance, "versions": first["versions"],
-        "floor": first["baselines"].get("constant"), "config": (directories[0] / "config.yaml").read_text(encoding="utf-8"),
+        "floor": tables.floor(first["baselines"]), "config": (directories[0] / "config.yaml").read_text(encoding="utf-8"),
     }  # fmt: skip
     held = control_rows(directories, variants) if config.controls else None
     costs = None
@@ -187,7 +187,8 @@ def made_by(path):
 
 
 def again(path, story, safe=None):
-    """Collect a sweep's folder, or a run's, anew from what is finished.  Returns (folder, summary, number unfinished, safe).
+    """Collect a sweep's folder, or a run's, anew from what is finished.  Returns (folder, summary, number unfinished, safe,
+    result.json of the first run).
 
     safe: tolerance of the sentences; None: what it was.
     """
@@ -210,8 +211,8 @@ def again(path, story, safe=None):
     unfinished = [(overrides, "not finished") for _, overrides, result in states if not result]
     about = {"command": sweep["command"], "experiment": sweep["experiment"]}
     if story == "structure_search":
-        return folder, structures(folder, done, about, unfinished), len(unfinished), None
+        return folder, structures(folder, done, about, unfinished), len(unfinished), None, None
     if safe is None:  # a run alone, and a sweep of before, have it in their configuration
         safe = sweep.get("safe", from_yaml(done[0] / "config.yaml", PruneConfig).safe.tolerance)
     about["safe"] = safe
-    return folder, pruning(folder, done, about, unfinished), len(unfinished), about["safe"]
+    return folder, pruning(folder, done, about, unfinished), len(unfinished), about["safe"], read_result(done[0])

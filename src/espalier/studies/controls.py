@@ -41,7 +41,7 @@ def dense(config, percent):
     All layers get the same number of units, the largest with which the recurrent weights are no more than those kept. Of values
     the first layer's weights are not known before the data are read: then only shrunk networks have such a control.
     """
-    if is_own(config.model):
+    if is_own(config.model) or is_own(config.data):  # whose sizes are not known here
         return None
     hidden, values = config.model.hidden, usual(config.data, "values")
     if config.structure.name == "unit":  # of the shrunk network's size

@@ -101,11 +101,11 @@ def tell_table(config, experiment):
     from espalier.analysis import structure
     from espalier.studies.structure_search import analyse_table
 
-    folder, found = analyse_table(config, experiment)
+    folder, found, metric = analyse_table(config, experiment)
     for cell, *told in found:
         if len(found) > 1:
             console().print(f"{cell}:", style="bold")
-        structure.overview(*told, console())
+        structure.overview(*told, console(), metric)
     config.logger.tensorboard = False  # an analysis writes no events
     tell_places(folder, config)
     return str(folder)
@@ -123,9 +123,9 @@ def tell_again(story, config, experiment, given):
         tell_structure(folder)
     else:
         safe = config.safe.tolerance if "safe.tolerance" in given else None
-        folder, summary, left, safe = collect.again(config.report, story, safe)
+        folder, summary, left, safe, result = collect.again(config.report, story, safe)
         if story == "prune":
-            tell_pruning(summary, read_result(folder), safe)
+            tell_pruning(summary, result, safe)
     if left:
         console().print(f"{left} runs are not finished; the sweep's own command does them")
     tell_places(folder, config)
@@ -175,7 +175,7 @@ def tell_pruning(summary, result, safe):
 
     metric = metric_of(result)
     baselines = result["baselines"] if result else {}
-    tables.print_overview(summary, safe, console(), metric, baselines.get("constant"))
+    tables.print_overview(summary, safe, console(), metric, tables.floor(baselines))
     if baselines:
         console().print(f"Without learning ({metric.label} on test): {rules(baselines)}.")
 

@@ -30,12 +30,12 @@ FILES = ("results.csv", "dense.csv", "correlations.csv", "prediction.csv", "impo
 def analyse_table(config, experiment):
     """results=FILE: only the analysis, of any table in the study's columns; a folder per cell where it holds several.
 
-    Returns (folder, list of (cell, frame, correlations, prediction)).
+    Returns (folder, list of (cell, frame, correlations, prediction), the metric).
     """
     metric = tasks.load(config.task).metric
     frame = structure.read(config.results, config.predictor.folds, metric)
     path = Path(config.results)
-    name = f"{path.stem}-{identity({'table': files.digest(path), 'predictor': plain(config.predictor)})}"
+    name = f"{path.stem}-{identity({'table': files.digest(path), 'predictor': plain(config.predictor), 'task': config.task})}"
     folder = Path(config.outputs) / "structure_analysis" / name
     found = []
     for mode, own in frame.groupby("mode", sort=False):
@@ -44,7 +44,7 @@ def analyse_table(config, experiment):
         with progress.current.job(f"{cell}, {len(own)} rows", 1):
             told = structure.analyse(into, own.reset_index(drop=True), config.predictor, about(cell, experiment), metric=metric)
         found.append((cell, own, *told))
-    return folder, found
+    return folder, found, metric
 
 
 def job(config, experiment=None):

@@ -46,6 +46,11 @@ class Metric:
         tolerance = self.tolerance if tolerance is None else tolerance
         return tolerance * abs(base) if self.relative else tolerance
 
+    @property
+    def title(self):
+        """The label at the start of a sentence."""
+        return self.label[:1].upper() + self.label[1:]
+
     def told(self, tolerance=None):
         """A tolerance in words: `0.01`, or `1 %`."""
         tolerance = self.tolerance if tolerance is None else tolerance
