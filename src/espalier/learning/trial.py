@@ -1,7 +1,8 @@
 """A trial of a training on one batch, before anything else starts."""
 
-import logging
+import traceback
 import warnings
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -12,8 +13,6 @@ from espalier.learning.evaluation import metric_of, quiet
 from espalier.learning.training import short
 from espalier.pruning.optimizers import check_optimizer
 from espalier.runs.seeds import kept
-
-log = logging.getLogger(__name__)
 
 
 def try_out(training, seed, cuts=()):
@@ -31,10 +30,11 @@ def try_out(training, seed, cuts=()):
         except InputError:
             raise
         except Exception as error:  # whatever code of others may raise
-            log.exception("the trial failed")
             first = (str(error).splitlines() or [""])[0]
+            frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+            where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
             which = f"model={short(training.model)}, data={short(training.data)}, task={short(training.task)}"
-            raise InputError(f"{which} do not go together: {type(error).__name__}: {first}") from error
+            raise InputError(f"{which} do not go together: {type(error).__name__}: {first} ({where})") from error
 
 
 def _step(bench, model):
