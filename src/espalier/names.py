@@ -43,11 +43,10 @@ TASKS = {
     "next_token": "espalier.tasks.next_token:next_token",
     "logged": "espalier.tasks.logged:logged",
 }
-#: Kind of data -> the task that it is for.
-USUAL_TASKS = {
-    "reber": "classify", "reber_csv": "classify", "strings_csv": "classify", "sequences": "classify", "copy": "classify",
-    "text": "next_token", "embedded_reber": "next_token", "adding": "regress",
-}  # fmt: skip
+#: Kind of data -> the task that it is for, where that is not `classify`.
+USUAL_TASKS = {"text": "next_token", "embedded_reber": "next_token", "adding": "regress"}
+#: Kind of data -> units per recurrent layer where nobody asked for others, where these are not the studies' 50, 50, 50.
+USUAL_HIDDEN = {"sequences": [64], "text": [128], "adding": [64], "copy": [64], "embedded_reber": [32]}
 #: Models: what is called with the data's sizes and the keys of the model.
 MODELS = {"recurrent": "espalier.nn:SequenceClassifier", "graph": "espalier.nn.graph:wired"}
 #: Kinds of data: functions from their settings to `espalier.data.Data`.
@@ -78,6 +77,16 @@ REGRESSORS = {
     "nearest_neighbours": "espalier.analysis.regressors:nearest_neighbours",
     "mean": "espalier.analysis.regressors:mean",
 }
+
+
+def usual_task(data):
+    """The task that data are for.  data: plain settings."""
+    return USUAL_TASKS.get(data.get("name"), "classify")
+
+
+def usual_hidden(data):
+    """Units per recurrent layer where nobody asked for others.  data: plain settings."""
+    return list(USUAL_HIDDEN.get(data.get("name"), [50, 50, 50]))
 
 
 def load(place):

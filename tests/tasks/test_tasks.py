@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from espalier import tasks
+from espalier import SequenceClassifier, tasks
 from espalier.analysis import tables
 from espalier.errors import InputError
 from espalier.learning.evaluation import evaluate
@@ -87,3 +87,17 @@ def test_a_study_of_bits_tells_bits(door, tmp_path):
     assert (run / "figures" / "bits.svg").exists() and not (run / "figures" / "accuracy.svg").exists()
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "less is better" in page and "plus 1 %" in page and "accuracy" not in page.partition("<h2>Settings")[0]
+
+
+def test_a_base_from_a_file_of_other_units_than_the_data_usually_get_keeps_its_own(door, tmp_path):
+    sizes = dict(codes=8, outputs=8, readout="every_step")
+    torch.save(SequenceClassifier("gru", (7,), **sizes).state_dict(), tmp_path / "base.pt")
+    tiny = ["data=embedded_reber", "data.train_size=80", "data.test_size=40", "cell=gru", "logger=none", "percent=[50]"]
+    tiny += ["base=base.pt", "retrain.max_epochs=1", "curve=false"]
+    code, _, err = door("prune", *tiny, "model.dropout=0.3")
+    assert code == 0, err
+    (level,) = (tmp_path / "outputs" / "prune").rglob("levels/50.pt")
+    content = torch.load(level, weights_only=True)["sizes"]
+    assert content["hidden"] == [7] and content["dropout"] == 0.3
+    code, _, err = door("prune", *tiny, "model.hidden=[9]")
+    assert code == 2 and "has hidden=[7]" in err, err

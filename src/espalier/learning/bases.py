@@ -1,23 +1,22 @@
 """Networks in files that others may have written: a checkpoint of ours, a plain state dict, or a published one."""
 
-from espalier import published
+from espalier import names, published
 from espalier.errors import InputError
-from espalier.learning.training import USUAL
 from espalier.nn import SequenceClassifier
 from espalier.runs import files, progress
 
 
-def load_base(path, model, sizes=None):
+def load_base(path, training, sizes=None):
     """The network in a file, on the CPU.
 
-    model: keywords that it must agree with: cell, readout, hidden, embedding.  sizes: those of the data, which it must fit, if
-    given.
+    training: the one of the base, whose model it must agree with: cell, readout, hidden (unless that is what the data usually
+    get), embedding.  sizes: those of the data, which it must fit, if given.
 
     Raises: InputError naming the file: missing, truncated, carrying code, of another cell, sizes that do not fit.
     """
     content = files.load_tensors(path, "base")
     try:
-        network = _network(content, path, model)
+        network = _network(content, path, training)
         if sizes is not None:
             _check_fits(network, sizes)
         return network
@@ -25,7 +24,8 @@ def load_base(path, model, sizes=None):
         raise InputError(f"base {path}: {error}") from None
 
 
-def _network(content, path, model):
+def _network(content, path, training):
+    model = training.model
     cell, readout = model["cell"], model["readout"]
     if not isinstance(content, dict):
         raise InputError("not a state dict")
@@ -46,8 +46,9 @@ def _network(content, path, model):
         network = published.sequence_classifier(content, cell, readout)
     else:
         network = published.build(content, cell, readout)
+    network.recurrent.dropout = model.get("dropout", 0.0)
     hidden, embedding = network.sizes["hidden"], network.sizes.get("embedding")
-    if model["hidden"] not in (None, USUAL, hidden) or model["embedding"] not in (None, embedding):
+    if model["hidden"] not in (None, names.usual_hidden(training.data), hidden) or model["embedding"] not in (None, embedding):
         asked = f"hidden={model['hidden']}, embedding={model['embedding']}"
         raise InputError(f"has hidden={hidden}, embedding={embedding}; model asks for {asked}")
     return network

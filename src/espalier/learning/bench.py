@@ -73,9 +73,9 @@ class Bench:
         self.host = load_data(training.data)
         self.splits = self.host.to(device)
         self.judge = "validation" if len(self.host.validation) else "test"
-        usual = names.USUAL_TASKS.get(training.data.get("name"), training.task.get("name"))
         # Rules are told in the metric of the task that the data are for.
-        self.baselines = self.host.baselines if "_target_" in training.data or training.task == {"name": usual} else {}
+        fitting = "_target_" in training.data or training.task == {"name": names.usual_task(training.data)}
+        self.baselines = self.host.baselines if fitting else {}
         self.running = bool(getattr(self.host.train, "window", None))
         self._sorted, self._twin = {}, None
 
@@ -150,7 +150,7 @@ class Bench:
         examples = getattr(self.splits, split)
         if not len(examples):
             return Score(self.task)
-        if getattr(model, "readout", None) == "last_step":  # which alone depends on the batch
+        if self.ours and model.readout == "last_step" and not isinstance(examples, Loaded):  # which depends on the batch
             order = generator(self.seed, "evaluation", split, *moment)
             batches = evaluation_batches(examples, self.training.data["batch_size"], order)
         else:

@@ -122,7 +122,7 @@ class Runner:
         file = self.weights_file(start)
         if start.file is not None:
             if bench.ours:
-                return load_base(file, bench.training.model, bench.host.sizes).to(bench.device)
+                return load_base(file, bench.training, bench.host.sizes).to(bench.device)
             return load_own(file, bench.network())
         content = files.load_tensors(file, "base")
         if content["sizes"] and bench.ours:  # those of a base file may be others than are configured

@@ -8,9 +8,6 @@ from typing import Any
 from espalier.runs.identity import identity, plain
 from espalier.runs.run import Run
 
-#: Units per recurrent layer where nobody asked for others: those of the studies.
-USUAL = [50, 50, 50]
-
 
 @dataclass(frozen=True)
 class Start:

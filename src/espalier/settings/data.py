@@ -1,11 +1,10 @@
-"""Kinds of data and their keys. A kind says which task it is for and with what it is usually learned."""
+"""Kinds of data and their keys. A kind says with what it is usually learned; its task and units stand in `espalier.names`."""
 
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Optional
 
 from espalier.errors import InputError
-from espalier.names import USUAL_TASKS
 from espalier.settings.checks import checked, is_own, keys, member, not_negative, positive, share
 
 Batching = Enum("Batching", {name: name for name in ("stratified", "random")})
@@ -27,14 +26,13 @@ class Shares:
 
 @dataclass
 class Batched:
-    """What every kind has. Where nobody asks for others: `hidden` units and `lr`, measured (see benchmarks/RESULTS.md)."""
+    """What every kind has. `lr` where nobody asks for another: measured (see benchmarks/RESULTS.md)."""
 
     name: str = ""
     batch_size: int = 32
     validation_fraction: float = 0.1
 
     readout: ClassVar[str] = "last_token"
-    hidden: ClassVar[tuple] = (50, 50, 50)
     lr: ClassVar[float] = 1e-3
     values: ClassVar[bool] = False  # no tokens
     files: ClassVar[bool] = False
@@ -104,7 +102,6 @@ class Sequences(Files):
     name: str = "sequences"
     scale: bool = True
 
-    hidden: ClassVar[tuple] = (64,)
     lr: ClassVar[float] = 3e-3
     values: ClassVar[bool] = True
 
@@ -119,7 +116,6 @@ class Text(Batched):
     validation_fraction: float = 0.05
 
     readout: ClassVar[str] = "every_step"
-    hidden: ClassVar[tuple] = (128,)
     lr: ClassVar[float] = 2e-3
     files: ClassVar[bool] = True
 
@@ -132,13 +128,16 @@ class Text(Batched):
 
 
 @dataclass
-class Adding(Sampled):
-    name: str = "adding"
+class Generated(Sampled):
     train_size: int = 5000
     test_size: int = 1000
+
+
+@dataclass
+class Adding(Generated):
+    name: str = "adding"
     steps: int = 30
 
-    hidden: ClassVar[tuple] = (64,)
     lr: ClassVar[float] = 2e-3
     values: ClassVar[bool] = True
 
@@ -149,16 +148,13 @@ class Adding(Sampled):
 
 
 @dataclass
-class Copy(Sampled):
+class Copy(Generated):
     name: str = "copy"
-    train_size: int = 5000
-    test_size: int = 1000
     symbols: int = 8
     length: int = 5
     delay: int = 10
 
     readout: ClassVar[str] = "every_step"
-    hidden: ClassVar[tuple] = (64,)
     lr: ClassVar[float] = 3e-3
 
     def __post_init__(self):
@@ -170,13 +166,11 @@ class Copy(Sampled):
 
 
 @dataclass
-class EmbeddedReber(Sampled):
+class EmbeddedReber(Generated):
     name: str = "embedded_reber"
     train_size: int = 4000
-    test_size: int = 1000
 
     readout: ClassVar[str] = "every_step"
-    hidden: ClassVar[tuple] = (32,)
     lr: ClassVar[float] = 3e-3
 
 
@@ -206,7 +200,5 @@ def data_settings(data):
 
 
 def usual(data, what):
-    """What a kind of data is usually learned with: its `task`, `readout`, `hidden` or `lr`."""
-    if what == "task":
-        return "classify" if is_own(data) else USUAL_TASKS[data.name]
+    """What a kind of data is usually learned with: its `readout` or `lr`; and whether it is of `values`."""
     return getattr(Batched if is_own(data) else type(data), what)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Optional
 
 from espalier.errors import InputError
 from espalier.learning.training import short
-from espalier.names import OPTIMIZERS, TASKS
+from espalier.names import OPTIMIZERS, TASKS, usual_hidden, usual_task
 from espalier.settings.checks import checked, is_own, member, not_negative, own, positive
 from espalier.settings.data import data_settings, usual
 from espalier.settings.model import Model, Readout
@@ -117,19 +117,24 @@ class TrainConfig:
         if self.model.readout is None:
             self.model.readout = Readout[usual(self.data, "readout")]
         if getattr(self.model, "hidden", ()) is None:
-            self.model.hidden = list(usual(self.data, "hidden"))
+            self.model.hidden = usual_hidden(named(self.data))
         if self.model.embedding is not None and usual(self.data, "values"):
             raise InputError(f"model.embedding is of tokens; data={short_name(self.data)} has values")
 
 
 def short_name(data):
     """One word for the data."""
-    return short(data if is_own(data) else {"name": data.name})
+    return short(named(data))
+
+
+def named(data):
+    """The settings of data as far as they tell its kind, plain."""
+    return data if is_own(data) else {"name": data.name}
 
 
 def task_settings(task, data):
     """The checked settings of a task as a plain dict; None: the usual one of the data.  Raises: InputError."""
-    task = {"name": usual(data, "task")} if task is None else {"name": task} if isinstance(task, str) else dict(task)
+    task = {"name": usual_task(named(data))} if task is None else {"name": task} if isinstance(task, str) else dict(task)
     if "_target_" in task:
         return own("task", task)
     name = task.get("name")

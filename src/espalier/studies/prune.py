@@ -56,7 +56,7 @@ class _Study:
         if config.force:
             shutil.rmtree(run / "levels", ignore_errors=True)
         if config.base is not None and not is_own(config.model):
-            load_base(config.base, base_training(config).model, load_data(plain(config.data)).sizes)
+            load_base(config.base, base_training(config), load_data(plain(config.data)).sizes)
         run.start()
         name = config.schedule.get("name")
         schedule = names.load(names.SCHEDULES[name] if name else config.schedule["_target_"])

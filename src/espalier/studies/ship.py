@@ -33,9 +33,7 @@ def _networks(config):
     if not is_own(config.model):
         if config.base:
             return (
-                lambda path: (
-                    rebuild(files.load_tensors(path, "level")) if path else load_base(file, base_training(config).model)
-                ),
+                lambda path: rebuild(files.load_tensors(path, "level")) if path else load_base(file, base_training(config)),
                 None,
             )
         return lambda path: rebuild(files.load_tensors(path or file, "level")), None

@@ -218,7 +218,7 @@ def check(configs):
         if getattr(config, "base", None) and not is_own(config.model):
             from espalier.learning.bases import load_base
 
-            load_base(config.base, base_training(config).model)
+            load_base(config.base, base_training(config))
 
 
 def own_places(config):
