@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from espalier import settings as schema
 from espalier.errors import InputError
+from espalier.studies import stories
 
 #: launcher -> extra of ours that installs it
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}
@@ -35,10 +36,8 @@ def conf():
 
 def job(composed):
     """One job of the story that hydra.job.name names."""
-    from espalier.studies import stories
-
     settings = HydraConfig.get()
-    importable(settings.runtime)
+    stories.importable(settings.runtime)
     experiment = settings.runtime.choices.get("experiment")
     if settings.mode == RunMode.MULTIRUN:
         parallel = not settings.launcher._target_.endswith(".BasicLauncher")
@@ -51,16 +50,6 @@ def job(composed):
         return stories.run_job(settings.job.name, composed, sweeping=False, experiment=experiment, given=given)
     except (InputError, OSError) as error:  # here, because Hydra adds lines to what leaves a job
         give_up(error)
-
-
-def importable(runtime):
-    """Make the folder where the command was given, and that of -cd, importable, here and in processes that start from here."""
-    places = [source.path for source in runtime.config_sources if source.provider == "command-line"]
-    for place in (runtime.cwd, *places):
-        if place not in sys.path:
-            sys.path.insert(0, place)
-    others = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys((*reversed((runtime.cwd, *places)), *others)))
 
 
 def enter(folder):

@@ -21,6 +21,10 @@ from omegaconf import OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from espalier.errors import InputError
+from espalier.runs import progress
+from espalier.settings import notes, to_config
+from espalier.studies import controls, stories
+from espalier.studies.plan import RUNS, base_run, shipped
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +57,10 @@ class Sweeper(BasicSweeper):
         self.composed, self.groups = {}, {}
 
     def sweep(self, arguments):
-        from espalier.cli import importable
-        from espalier.runs import progress
-        from espalier.settings import notes
-        from espalier.studies import collect, stories
+        from espalier.studies import collect  # here, for it imports pandas
 
         story = self.config.hydra.job.name
-        importable(self.config.hydra.runtime)
+        stories.importable(self.config.hydra.runtime)
         jobs = self.plan(arguments, story)
         experiment = self.config.hydra.runtime.choices.get("experiment")
         judges = dict.fromkeys(str(job.config.task) for job in jobs)
@@ -83,8 +84,6 @@ class Sweeper(BasicSweeper):
     @staticmethod
     def wanted(job):
         """Whether there is work to do for a job: its run, its controls, what it ships, or the use of it."""
-        from espalier.studies import controls
-        from espalier.studies.plan import shipped
 
         if job.config.force or getattr(job.config, "predict", None) is not None:
             return True
@@ -92,8 +91,6 @@ class Sweeper(BasicSweeper):
 
     def plan(self, arguments, story):
         """Compose every job once and check it.  Raises: InputError, before any job starts."""
-        from espalier.settings import to_config
-        from espalier.studies.plan import RUNS, base_run
 
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
@@ -142,9 +139,6 @@ class Sweeper(BasicSweeper):
 
     def launch(self, sweep, todo):
         """Run the jobs; what fails is noted and does not stop the others."""
-        from espalier.runs import progress
-        from espalier.studies import controls
-        from espalier.studies.plan import shipped
 
         if not todo:
             return []

@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib
+import os
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +18,16 @@ from espalier.settings.checks import is_own
 from espalier.studies import controls
 from espalier.studies.plan import RUNS, base_start, base_training, level, shipped
 from espalier.tasks import metric_of
+
+
+def importable(runtime):
+    """Make the folder where the command was given, and that of -cd, importable, here and in processes that start from here."""
+    places = [source.path for source in runtime.config_sources if source.provider == "command-line"]
+    for place in (runtime.cwd, *places):
+        if place not in sys.path:
+            sys.path.insert(0, place)
+    others = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys((*reversed((runtime.cwd, *places)), *others)))
 
 
 def console():
