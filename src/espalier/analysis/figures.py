@@ -2,6 +2,7 @@
 
 import io
 import math
+import textwrap
 
 import matplotlib
 
@@ -136,6 +137,12 @@ def training(folder, rows, cell, baselines, metric):
     save(figure, folder, "training")
 
 
+def head(figure, text):
+    """The line above all axes, broken where the figure is too narrow for it."""
+    text = text.replace("n = ", "n\u00a0=\u00a0")
+    figure.suptitle(textwrap.fill(text, int(15 * figure.get_figwidth())), fontsize=9)
+
+
 def series(frame):
     """The series of the frame, in a fixed order."""
     keys = list(dict.fromkeys(map(tuple, frame[SERIES].itertuples(index=False))))
@@ -169,7 +176,7 @@ def costs(folder, summaries, curve, baselines, metric):
             colour = COLOURS.get(key[1])
             points = of_series(summaries, key)
             points = points.assign(cut=judged(points, "cut", metric), best=judged(points, "best", metric))
-            line = dict(color=colour, linewidth=1.3, linestyle=styles[key[2:]], label=titled(key, keys, 1))
+            line = dict(color=colour, linewidth=1.3, linestyle=styles[key[2:]], label=textwrap.fill(titled(key, keys, 1), 60))
             if len(curve) and len(own := of_series(curve, key)):
                 band(axis, *_repeated(own, "percent", metric.name), metric, **line)
             else:
@@ -196,7 +203,7 @@ def costs(folder, summaries, curve, baselines, metric):
         axis.legend(loc="lower left" if metric.higher else "upper left", fontsize=7)
     split = "validation" if (summaries["judge"] == "validation").all() else "test"
     told = f"{split} {metric.label}; line: right after the cut, circle: best after retraining"
-    figure.suptitle(f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""), fontsize=9)
+    head(figure, f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""))
     save(figure, folder, metric.name)
 
 
@@ -225,7 +232,11 @@ def regain(folder, summaries, rows, metric):
                 axis, *_repeated(own, "epoch", column), metric, label=f"{percent:g} %", marker=".", color=colour, linewidth=1.2
             )
         axis.axhline(base, color="black", linewidth=0.8)
-        axis.set(title=titled(key, keys), xlabel="epoch of retraining (0: right after the cut)", ylabel=metric.label)
+        axis.set(
+            title=textwrap.fill(titled(key, keys), 44),
+            xlabel="epoch of retraining (0: right after the cut)",
+            ylabel=metric.label,
+        )
         axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
         if costly:
             axis.legend(fontsize=7, title="removed", title_fontsize=7)
@@ -235,7 +246,7 @@ def regain(folder, summaries, rows, metric):
     split = "validation" if column.startswith("val_") else "test"
     seeds = summaries["seed"].nunique()
     told = f"{split} {metric.label} while retraining; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else "")
-    figure.suptitle(told, fontsize=9)
+    head(figure, told)
     save(figure, folder, "regain")
 
 
@@ -257,6 +268,6 @@ def survivor_maps(folder, survivors):
             range(len(table)), [f"layer {layers[l]} {kind} {names[gate]}" for l, kind, gate in table.index], fontsize=6
         )
         axis.set_xticks(range(table.shape[1]), [f"{percent:g}" for percent in table.columns], fontsize=6)
-        axis.set(title=titled(key, keys), xlabel="percent removed")
+        axis.set(title=textwrap.fill(titled(key, keys), 44), xlabel="percent removed")
     figure.colorbar(image, ax=axes, label="share of weights left", shrink=0.8)
     save(figure, folder, "survivors")

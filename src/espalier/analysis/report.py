@@ -26,6 +26,7 @@ def write(folder, summary, results, baselines, about, metric, controls=None, unf
     page.write(
         folder / "report.html", "pruning.html", "Pruning recurrent networks", _subtitle(summary, metric), about,
         page.shown(folder, captions), unfinished, summary["seed"], _used(summary, about),
+        gradual="name: gradual" in about["config"] or summary["variant"].str.contains("gradual").any(),
         title_label=metric.title, higher=metric.higher, safe=metric.told(about["safe"]),
         regained=f"{'less' if metric.higher else 'plus'} {metric.told(about['regain'])}",
         sentences=tables.sentences(summary, about["safe"], metric, about["floor"]),
