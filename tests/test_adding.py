@@ -23,25 +23,91 @@ def place(units, context):
 """
 
 
-def test_a_score_is_one_file_one_line_and_one_yaml(tmp_path):
+REGRESSOR = """
+
+def lasso(seed):
+    from sklearn.linear_model import Lasso
+
+    return Lasso(alpha=1e-4)
+"""
+SCHEDULE = """from espalier.schedules.keys import whole
+
+KEYS = {"most": (1, whole(1))}
+
+
+def twice(level, start, percents, run, settings):
+    for percent in percents[: settings["most"]]:
+        yield run(level(percent, start))
+"""
+#: Group -> the module of a member that needs no line, what stands there, and its keys.
+MEMBERS = {
+    "data": ("data.mine", "load", "count: 120"), "task": ("tasks.mine", "absolute", "allowed: 0.2"),
+    "model": ("nn.mine", "Net", "width: 6"), "graph": ("graphs.mine", "ring", "graphs: 12\nnodes: [5, 9]"),
+}  # fmt: skip
+
+
+def copy_of_the_project(folder):
+    """A copy of the project, and a function that runs a command in it."""
     for name in ("src", "conf", "tests", "benchmarks"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("prune.py", "train.py", "structure_search.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path / name)
+        shutil.copy(ROOT / name, folder / name)
+
+    def run(*arguments):
+        environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+def register(names, **lines):
+    """Add a line to registries. lines: registry -> (name, place)."""
+    text = names.read_text(encoding="utf-8")
+    for registry, (name, place) in lines.items():
+        assert f"{registry} = {{\n" in text
+        text = text.replace(f"{registry} = {{\n", f'{registry} = {{\n    "{name}": "{place}",\n')
+    names.write_text(text, encoding="utf-8")
+
+
+def test_other_members_are_one_file_one_yaml_and_at_most_one_line(tmp_path):
+    run, package = copy_of_the_project(tmp_path), tmp_path / "src" / "espalier"
+    for group, (module, name, keys) in MEMBERS.items():
+        shutil.copy(ROOT / "tests" / "own" / "settings" / "mine.py", package / f"{module.replace('.', '/')}.py")
+        yaml = f"_target_: espalier.{module}.{name}\n{keys}\n"
+        (tmp_path / "conf" / group / "mine.yaml").write_text(yaml)
+    (package / "schedules" / "twice.py").write_text(SCHEDULE)
+    (tmp_path / "conf" / "schedule" / "twice.yaml").write_text("name: twice\nmost: 1\n")
+    with (package / "analysis" / "regressors.py").open("a") as file:
+        file.write(REGRESSOR)
+    register(
+        package / "names.py", SCHEDULES=("twice", "espalier.schedules.twice:twice"),
+        REGRESSORS=("lasso", "espalier.analysis.regressors:lasso"),
+    )  # fmt: skip
+    fast = ["logger=none", "trainer.max_epochs=1", "device=cpu"]
+    ours = ["data=mine", "task=mine", "model=mine", "schedule=twice", "percent=[20,40,60]", "retrain.max_epochs=1"]
+    done = run("prune.py", *fast, *ours)
+    assert done.returncode == 0, done.stderr
+    (summary,) = (tmp_path / "outputs" / "prune").rglob("summary.csv")
+    lines = summary.read_text().splitlines()
+    assert len(lines) == 2 and "test_mae" in lines[0]
+    done = run("prune.py", *fast, *ours, "schedule.most=0")
+    assert done.returncode == 2 and "schedule.most must be a whole number, at least 1, got 0" in done.stderr
+    wired = ["graph=mine", "predictor.regressors=[lasso]", "dense=0", "data.train_size=120", "data.test_size=40"]
+    done = run("structure_search.py", *fast, *wired)
+    assert done.returncode == 0, done.stderr
+    (table,) = (tmp_path / "outputs" / "structure_search").rglob("prediction.csv")
+    assert "lasso" in table.read_text()
+
+
+def test_a_score_is_one_file_one_line_and_one_yaml(tmp_path):
+    run = copy_of_the_project(tmp_path)
     pruning, names = tmp_path / "src" / "espalier" / "pruning", tmp_path / "src" / "espalier" / "names.py"
     (pruning / "scores" / "position.py").write_text(WEIGHTS)
     (pruning / "unit_scores" / "place.py").write_text(UNITS)
-    text = names.read_text(encoding="utf-8")
     for registry, name, folder in (("WEIGHT_SCORES", "position", "scores"), ("UNIT_SCORES", "place", "unit_scores")):
-        line = f'    "{name}": "espalier.pruning.{folder}.{name}:{name}",\n'
-        text = text.replace(f"{registry} = {{\n", f"{registry} = {{\n{line}")
+        register(names, **{registry: (name, f"espalier.pruning.{folder}.{name}:{name}")})
         (tmp_path / "conf" / "score" / f"{name}.yaml").write_text(f"# @package _global_\nscore: {name}\n")
-    names.write_text(text)
-
-    def run(*arguments):
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
-        command = [sys.executable, *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     fast = [*TINY_PRUNE, "cell=gru", "curve=false", "logger=none", "percent=[50]", "retrain.max_epochs=0"]
     for more in (["score=position"], ["score=place", "structure=unit"]):

@@ -11,12 +11,13 @@ from helpers import TINY_SEARCH
 from torch import nn
 
 from espalier import SequenceClassifier, graphs
+from espalier.analysis import prediction
 from espalier.errors import InputError
-from espalier.graphs import STUDY
+from espalier.graphs import STUDY, pool
 from espalier.learning import attempt
 from espalier.runs import progress
 from espalier.settings import Graph, StructureConfig, Trainer
-from espalier.studies import graph_pool, graph_trainings, structure_search
+from espalier.studies import graph_trainings, structure_search
 from espalier.studies.plan import structure_run
 
 TINY = [*TINY_SEARCH, "logger=none"]
@@ -154,7 +155,7 @@ def test_interrupted_at_any_row_and_continued_gives_the_same_table(config, tmp_p
 
 def test_interrupted_within_a_graph(config, tmp_path, monkeypatch):
     whole, own = config(outputs=str(tmp_path / "a")), config(outputs=str(tmp_path / "b"))
-    task = graph_trainings.Wanted(graph_pool.search_graphs(own.graph)[7])
+    task = graph_trainings.Wanted(pool.search_graphs(own.graph)[7])
     expected = graph_trainings.one(whole, task)
     end, epochs = attempt.Attempt.end_of_epoch, []
 
@@ -176,36 +177,36 @@ def test_two_processes_give_the_same_table(config, tmp_path):
     found = []
     for processes in (1, 2):
         own, rows = config(outputs=str(tmp_path / str(processes)), processes=processes), {}
-        tasks = [graph_trainings.Wanted(named) for named in graph_pool.search_graphs(own.graph)[4:8]]
+        tasks = [graph_trainings.Wanted(named) for named in pool.search_graphs(own.graph)[4:8]]
         graph_trainings.train_all(own, tasks, lambda task, row: rows.update({task.key: {**row, "time": 0}}))  # noqa: B023
         found.append(rows)
     assert len(found[0]) == 4 and found[0] == found[1]
 
 
 def test_more_graphs_keep_the_first_and_seeds_change_them():
-    few = graph_pool.search_graphs(Graph(barabasi_albert=3, watts_strogatz=2, erdos_renyi=1))
-    many = graph_pool.search_graphs(Graph(barabasi_albert=5, watts_strogatz=5, erdos_renyi=5))
+    few = pool.search_graphs(Graph(barabasi_albert=3, watts_strogatz=2, erdos_renyi=1))
+    many = pool.search_graphs(Graph(barabasi_albert=5, watts_strogatz=5, erdos_renyi=5))
     by_name = {named.name: named.graph for named in many}
     assert [named.name for named in few][:3] == ["barabasi_albert_0", "barabasi_albert_1", "barabasi_albert_2"]
     assert all(nx.utils.graphs_equal(named.graph, by_name[named.name]) for named in few)
-    other = graph_pool.search_graphs(Graph(seed=1))
-    assert any(len(a.graph) != len(b.graph) for a, b in zip(other, graph_pool.search_graphs(Graph())))
+    other = pool.search_graphs(Graph(seed=1))
+    assert any(len(a.graph) != len(b.graph) for a, b in zip(other, pool.search_graphs(Graph())))
     assert all(10 <= len(named.graph) <= 50 and nx.is_connected(named.graph) for named in other)
 
 
 def test_unseen_graphs_are_unseen():
     config = Graph(barabasi_albert=8, watts_strogatz=4, erdos_renyi=0, nodes=[6, 7])
-    known = graph_pool.search_graphs(config)
-    unseen = graph_pool.unseen_graphs(config, 6, known)
-    signatures = [graph_pool._signature(named.graph) for named in [*known, *unseen]]
+    known = pool.search_graphs(config)
+    unseen = pool.unseen_graphs(config, 6, known)
+    signatures = [pool._signature(named.graph) for named in [*known, *unseen]]
     assert len(unseen) == 6 and not set(signatures[:12]) & set(signatures[12:]) and len(set(signatures[12:])) == 6
     with pytest.raises(InputError, match="not so many different"):
-        graph_pool.unseen_graphs(Graph(barabasi_albert=2, watts_strogatz=0, erdos_renyi=0, nodes=[3, 3]), 50, known)
+        pool.unseen_graphs(Graph(barabasi_albert=2, watts_strogatz=0, erdos_renyi=0, nodes=[3, 3]), 50, known)
 
 
 def test_dense_networks_have_no_more_parameters_and_no_fewer_units_than_need_be(config):
     own = config()
-    named = graph_pool.search_graphs(own.graph)[0]
+    named = pool.search_graphs(own.graph)[0]
     budget = graph_trainings.network(own, named).active
     for layers in (1, 3):
         units = graph_trainings.dense_units(own, layers, budget)
@@ -219,7 +220,7 @@ def test_dense_networks_have_no_more_parameters_and_no_fewer_units_than_need_be(
 
 def test_what_held_means():
     trained = pd.DataFrame({"predicted": [0.9, 0.8, 0.6, 0.5], "test_acc": [0.95, 0.7, 0.8, 0.6]})
-    told = structure_search.held(trained, 2, "ridge", 30)
+    told = prediction.held(trained, 2, "ridge", 30)
     assert told["hit_rate"] == 0.5 and told["rank_correlation"] == pytest.approx(0.8)
     assert told["top_minus_bottom"] == pytest.approx(0.125) and "1 of 2" in told["told"]
 
@@ -267,7 +268,7 @@ def test_bad_input_is_one_line(door, overrides, told):
 def test_every_choice_of_wiring_runs_one_step(config):
     from espalier.settings import GateMask, GraphModel, H2h, Sinks, Skip
 
-    named = graph_pool.search_graphs(config().graph)[8]
+    named = pool.search_graphs(config().graph)[8]
     tokens, lengths = torch.randint(65, 90, (4, 7)), torch.tensor([7, 3, 1, 5])
     for skip in Skip:
         for h2h in H2h:

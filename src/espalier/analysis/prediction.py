@@ -13,6 +13,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from espalier import names
 from espalier.graphs import STUDY
+from espalier.tasks import ACCURACY
 
 #: The study's four sets of features (its tables B.1 and B.2).
 _COUNTS = ("nodes", "edges", "source_nodes", "sink_nodes")
@@ -108,3 +109,24 @@ def best(table):
     """The regressor with the highest cross-validated R squared on all features."""
     chosen = table[(table["features"] == "all") & (table["protocol"] == "cross_validation")]
     return chosen.loc[chosen["r2"].idxmax(), "regressor"]
+
+
+def held(trained, each, regressor, count, metric=ACCURACY):
+    """Whether the ranking held on the graphs that were trained: Spearman's rank correlation (0 where nothing varies), and the
+    hit rate, the share of the top half by prediction that is in the top half by measurement.
+    """
+    measured = trained[metric.test]
+    same = measured.nunique() == 1 or trained["predicted"].nunique() == 1
+    rank = 0.0 if same else stats.spearmanr(trained["predicted"], measured).statistic
+    top = set(trained.head(each).index)
+    hits = len(top & set(measured.sort_values(ascending=not metric.higher, kind="stable").head(each).index))
+    gap = metric.better(measured.head(each).mean()) - metric.better(measured.tail(each).mean())
+    verdict = "held" if rank > 0 and hits > each / 2 else "did not hold"
+    told = (
+        f"Of {count} unseen graphs, ranked by {regressor}, the top and the bottom {each} were trained: the prediction "
+        f"{verdict}; rank correlation {rank:+.2f}, hit rate {hits} of {each}, the top is better by {gap:+.4f} on average."
+    )
+    return {
+        "graphs": count, "trained": 2 * each, "regressor": regressor, "rank_correlation": float(rank),
+        "hit_rate": hits / each, "top_minus_bottom": float(gap), "told": told,
+    }  # fmt: skip

@@ -4,6 +4,10 @@ Every percent is cut from the base. It assumes that what is regained at one perc
 the lowest and the highest percent that were asked for.
 """
 
+from espalier.schedules.keys import number
+
+KEYS = {"precision": (1, number(0.001, 100, "a number from 0.001 to 100 percent"))}
+
 
 def bisect(level, start, percents, run, settings):
     low, high = min(percents), max(percents)

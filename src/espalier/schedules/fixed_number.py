@@ -7,6 +7,9 @@ import math
 
 from espalier.errors import InputError
 from espalier.learning.training import Start
+from espalier.schedules.keys import whole
+
+KEYS = {"weights": (1000, whole(1))}
 
 #: Levels, each of which starts from the one before.
 MOST = 200

@@ -5,6 +5,9 @@ Reference: Han et al. 2015; Frankle and Carbin 2019, section 2.
 """
 
 from espalier.learning.training import Start
+from espalier.schedules.keys import word
+
+KEYS = {"of": ("all", word("all", "left"))}
 
 
 def iterative(level, start, percents, run, settings):

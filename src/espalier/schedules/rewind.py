@@ -9,6 +9,9 @@ Reference: Frankle and Carbin 2019, "The lottery ticket hypothesis"; Frankle et 
 from dataclasses import replace
 
 from espalier.learning.training import Start
+from espalier.schedules.keys import whole, word
+
+KEYS = {"epoch": (0, whole(0)), "fresh": (False, word(False, True))}
 
 
 def rewind(level, start, percents, run, settings):

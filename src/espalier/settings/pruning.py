@@ -1,5 +1,6 @@
 """The keys of prune.py."""
 
+import importlib
 import importlib.util
 import math
 import numbers
@@ -137,16 +138,6 @@ def formats(export):
     return sorted(set(names))
 
 
-#: Schedule -> its keys with their values where nothing is said.
-SCHEDULE_KEYS = {
-    "one_shot": {}, "iterative": {"of": "all"}, "fixed_number": {"weights": 1000},
-    "rewind": {"epoch": 0, "fresh": False}, "bisect": {"precision": 1},
-    "gradual": {"shape": "cubic", "ramp": 0.5, "updates": 10},
-}  # fmt: skip
-#: Keys of a schedule that are words, with what they may be.
-WORDS = {"of": ("all", "left"), "shape": ("cubic", "linear"), "fresh": (False, True)}
-
-
 def schedule(settings):
     """The keys of a schedule as a plain dict, checked.  Raises: InputError."""
     settings = {"name": "one_shot"} if settings is None else dict(settings)
@@ -155,27 +146,14 @@ def schedule(settings):
     name = settings.pop("name", None)
     if name not in SCHEDULES:
         raise InputError(f"schedule must be one of {', '.join(SCHEDULES)}, got {name!r}")
-    keys = SCHEDULE_KEYS.get(name, {})
+    keys = getattr(importlib.import_module(SCHEDULES[name].partition(":")[0]), "KEYS", {})
     unknown = [str(key) for key in settings if key not in keys]
     if unknown:
         raise InputError(f"schedule={name} has no key {', '.join(unknown)}; it has {', '.join(keys) or 'none'}")
-    settings = {"name": name, **keys, **settings}
-    for key, known in WORDS.items():
-        if settings.get(key, known[0]) not in known:
-            raise InputError(
-                f"schedule.{key} must be {' or '.join(str(word).lower() for word in known)}, got {settings[key]!r}"
-            )
-    for key in ("epoch", "weights", "updates"):
-        value = settings.get(key, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < (key != "epoch"):
-            raise InputError(f"schedule.{key} must be a whole number, not negative, got {value!r}")
-    precision = settings.get("precision", 1)
-    if isinstance(precision, bool) or not isinstance(precision, numbers.Real) or not 0.001 <= precision <= 100:
-        raise InputError(f"schedule.precision must be a number from 0.001 to 100 percent, got {precision!r}")
-    ramp = settings.get("ramp", 1)
-    if isinstance(ramp, bool) or not isinstance(ramp, numbers.Real) or not 0 < ramp <= 1:
-        raise InputError(f"schedule.ramp must be a share of the epochs, above 0 and at most 1, got {ramp!r}")
-    return settings
+    for key, (usual, check) in keys.items():
+        settings.setdefault(key, usual)
+        check(f"schedule.{key}", settings[key])
+    return {"name": name, **{key: settings[key] for key in keys}}
 
 
 def levels(percent, rounds=False):

@@ -5,12 +5,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
-from espalier.analysis import figures, report, tables, worth
+from espalier.analysis import figures, joining, report, tables, worth
 from espalier.errors import InputError
 from espalier.runs import files
-from espalier.runs.identity import OUTSIDE
 from espalier.runs.run import read_result, versions
 from espalier.settings import PruneConfig, StructureConfig, from_yaml
 from espalier.studies import controls
@@ -42,13 +40,13 @@ def describe(folder, story, experiment, runs, safe):
 
 def pruning(folder, directories, about, unfinished=()):
     """Tables, figures and report.html in `folder`, from the finished runs in `directories`.  Returns the joined summary."""
-    joined, variants, first = {}, variants_of(directories), read_result(directories[0])
+    joined, variants, first = {}, joining.variants_of(directories), read_result(directories[0])
     metric = metric_of(first)
     others = {metric_of(read_result(directory)).name for directory in directories} - {metric.name}
     if others:
         raise InputError(f"the jobs are judged by {metric.name} and {', '.join(others)}: one sweep and one report for each")
-    for name in TABLES:
-        join(folder, name, directories, variants)
+    for name in joining.TABLES:
+        joining.join(folder, name, directories, variants)
         joined[name] = tables.read(folder / name)
     summary, results, survivors = joined["summary.csv"], joined["results.csv"], joined["survivors.csv"]
     if [folder] != list(directories):  # a run has its own figures already
@@ -61,7 +59,7 @@ def pruning(folder, directories, about, unfinished=()):
     held = control_rows(directories, variants) if config.controls else None
     costs = None
     if all((directory / "costs.csv").exists() for directory in directories):
-        join(folder, "costs.csv", directories, variants)
+        joining.join(folder, "costs.csv", directories, variants)
         costs = tables.read(folder / "costs.csv")
         worth.draw(folder / "figures", costs)
     report.write(folder, summary, results, first["baselines"], about, metric, held, unfinished, costs)
@@ -72,7 +70,7 @@ def structures(folder, directories, about, unfinished=()):
     """Joined tables and report.html of the finished searches in `directories`, into `folder`."""
     from espalier.analysis import structure_report  # here, for scikit-learn takes a second that other sweeps need not wait
 
-    variants, joined = variants_of(directories), {}
+    variants, joined = joining.variants_of(directories), {}
     for name in ("results.csv", "dense.csv", "correlations.csv", "prediction.csv"):
         parts = []
         for directory in directories:
@@ -88,57 +86,6 @@ def structures(folder, directories, about, unfinished=()):
     results = [read_result(directory) for directory in directories]
     both = [tables.read(folder / name) for name in ("correlations.csv", "prediction.csv")]
     structure_report.compare(folder, both, results, told, metric_of(results[0]), unfinished)
-
-
-TABLES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
-#: What tells the rows of a table apart; runs of a sweep may repeat rows (its base, its curve), which are kept once.
-KEYS = {
-    "results.csv": ["percent", "epoch"], "summary.csv": ["percent"], "curve.csv": ["percent"],
-    "survivors.csv": ["percent", "layer", "kind", "gate"], "costs.csv": ["percent", "network"],
-}  # fmt: skip
-
-
-def join(folder, name, directories, variants=None):
-    """The rows of one table of all runs below one header, as text, with a column `variant` for what else differs between
-    the runs. A single run's table stays where it is.
-    """
-    if [folder] == list(directories):
-        return
-    parts = []
-    for directory in directories:
-        part = pd.read_csv(directory / name, dtype=str, keep_default_na=False)
-        parts.append(part.assign(variant=(variants or {}).get(directory, "")))
-    joined = pd.concat(parts, ignore_index=True)
-    keys = [key for key in (*tables.SERIES, "seed", *KEYS[name]) if key in joined]
-    joined = joined.drop_duplicates(keys)
-    files.write_text(folder / name, joined.to_csv(index=False, lineterminator="\n"))
-
-
-def variants_of(directories):
-    """What differs between the configurations of runs, cell, target, score, scope, seed and percent apart:
-    directory -> text such as `optimizer.lr=0.1`, empty where nothing does.
-    """
-    told = (*tables.SERIES, "percent", "safe", *OUTSIDE)
-    flat = {}
-    for directory in directories:
-        config = yaml.load(
-            (directory / "config.yaml").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
-        flat[directory] = {key: str(value) for key, value in _flat(config) if key.split(".")[0] not in told}
-    keys = dict.fromkeys(key for values in flat.values() for key in values)
-    varied = [key for key in keys if len({values.get(key) for values in flat.values()}) > 1]
-    return {
-        directory: " ".join(f"{key}={values[key]}" for key in varied if key in values)  # a schedule has its own keys only
-        for directory, values in flat.items()
-    }
-
-
-def _flat(config, prefix=""):
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def control_rows(directories, variants):

@@ -12,13 +12,13 @@ from joblib import Parallel, delayed
 
 from espalier import graphs, names, tasks
 from espalier.graphs import DIRECTED, STUDY
+from espalier.graphs.pool import Named
 from espalier.learning.bench import load_data
 from espalier.learning.training import Training
 from espalier.nn import SequenceClassifier
 from espalier.runs import progress
 from espalier.runs.identity import plain
 from espalier.runs.seeds import seeded
-from espalier.studies.graph_pool import Named
 from espalier.studies.plan import model_of
 from espalier.studies.train import runner_of
 from espalier.tasks import metric_of

@@ -168,7 +168,9 @@ def finish_sweep(story, sweep, before):
                     console().print(" ".join(job.overrides), style="bold", markup=False)
                     tell_structure(job.run.directory)
     elif done:
-        collect.join(sweep.directory, "results.csv", done)
+        from espalier.analysis import joining
+
+        joining.join(sweep.directory, "results.csv", done)
         for job in sweep.jobs:
             if result := job.run.result():
                 told = f"{result['cell']} seed {result['seed']}: best epoch {result['best_epoch']}"
@@ -211,7 +213,7 @@ def check(configs):
     """Read the files that jobs need, and try their networks on one batch, before any of them starts.  Raises: InputError."""
     for config in configs:
         if hasattr(config, "graph") and (is_own(config.graph) or config.graph.folder):
-            from espalier.studies.graph_pool import search_graphs
+            from espalier.graphs.pool import search_graphs
 
             search_graphs(config.graph)
     trials = {}

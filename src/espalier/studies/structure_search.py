@@ -6,21 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from espalier import graphs, tasks
 from espalier.analysis import prediction, structure, structure_figures
 from espalier.errors import InputError
+from espalier.graphs.pool import search_graphs, unseen_graphs
 from espalier.learning.board import Board
 from espalier.runs import files, progress
 from espalier.runs.identity import identity, plain
 from espalier.settings import StructureConfig, from_yaml
 from espalier.settings.checks import is_own
 from espalier.studies.collect import about
-from espalier.studies.graph_pool import search_graphs, unseen_graphs
 from espalier.studies.graph_trainings import Wanted, columns, dense_columns, train_all, with_dense
 from espalier.studies.plan import structure_run
-from espalier.tasks import ACCURACY
 
 log = logging.getLogger(__name__)
 
@@ -157,28 +155,7 @@ def use(config, run, experiment):
     folder = run / f"predict_{config.predict}"
     files.write_text(folder / "ranking.csv", ranked.to_csv(index=False, lineterminator="\n"))
     structure_figures.ranking(run / "figures", ranked, metric)
-    told = held(ranked.dropna(subset=metric.test), each, name, config.predict, metric)
+    told = prediction.held(ranked.dropna(subset=metric.test), each, name, config.predict, metric)
     files.write_json(folder / "prediction.json", told)
     analyse(config, run, experiment)
     return told
-
-
-def held(trained, each, regressor, count, metric=ACCURACY):
-    """Whether the ranking held on the graphs that were trained: Spearman's rank correlation (0 where nothing varies), and the
-    hit rate, the share of the top half by prediction that is in the top half by measurement.
-    """
-    measured = trained[metric.test]
-    same = measured.nunique() == 1 or trained["predicted"].nunique() == 1
-    rank = 0.0 if same else stats.spearmanr(trained["predicted"], measured).statistic
-    top = set(trained.head(each).index)
-    hits = len(top & set(measured.sort_values(ascending=not metric.higher, kind="stable").head(each).index))
-    gap = metric.better(measured.head(each).mean()) - metric.better(measured.tail(each).mean())
-    verdict = "held" if rank > 0 and hits > each / 2 else "did not hold"
-    told = (
-        f"Of {count} unseen graphs, ranked by {regressor}, the top and the bottom {each} were trained: the prediction "
-        f"{verdict}; rank correlation {rank:+.2f}, hit rate {hits} of {each}, the top is better by {gap:+.4f} on average."
-    )
-    return {
-        "graphs": count, "trained": 2 * each, "regressor": regressor, "rank_correlation": float(rank),
-        "hit_rate": hits / each, "top_minus_bottom": float(gap), "told": told,
-    }  # fmt: skip

@@ -1,0 +1,58 @@
+"""Tables of several runs as one: their rows below one header, with what differs between the runs."""
+
+import pandas as pd
+import yaml
+
+from espalier.analysis import tables
+from espalier.runs import files
+from espalier.runs.identity import OUTSIDE
+
+TABLES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
+#: What tells the rows of a table apart; runs of a sweep may repeat rows (its base, its curve), which are kept once.
+KEYS = {
+    "results.csv": ["percent", "epoch"], "summary.csv": ["percent"], "curve.csv": ["percent"],
+    "survivors.csv": ["percent", "layer", "kind", "gate"], "costs.csv": ["percent", "network"],
+}  # fmt: skip
+
+
+def join(folder, name, directories, variants=None):
+    """The rows of one table of all runs below one header, as text, with a column `variant` for what else differs between
+    the runs. A single run's table stays where it is.
+    """
+    if [folder] == list(directories):
+        return
+    parts = []
+    for directory in directories:
+        part = pd.read_csv(directory / name, dtype=str, keep_default_na=False)
+        parts.append(part.assign(variant=(variants or {}).get(directory, "")))
+    joined = pd.concat(parts, ignore_index=True)
+    keys = [key for key in (*tables.SERIES, "seed", *KEYS[name]) if key in joined]
+    joined = joined.drop_duplicates(keys)
+    files.write_text(folder / name, joined.to_csv(index=False, lineterminator="\n"))
+
+
+def variants_of(directories):
+    """What differs between the configurations of runs, cell, target, score, scope, seed and percent apart:
+    directory -> text such as `optimizer.lr=0.1`, empty where nothing does.
+    """
+    told = (*tables.SERIES, "percent", "safe", *OUTSIDE)
+    flat = {}
+    for directory in directories:
+        config = yaml.load(
+            (directory / "config.yaml").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
+        flat[directory] = {key: str(value) for key, value in _flat(config) if key.split(".")[0] not in told}
+    keys = dict.fromkeys(key for values in flat.values() for key in values)
+    varied = [key for key in keys if len({values.get(key) for values in flat.values()}) > 1]
+    return {
+        directory: " ".join(f"{key}={values[key]}" for key in varied if key in values)  # a schedule has its own keys only
+        for directory, values in flat.items()
+    }
+
+
+def _flat(config, prefix=""):
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
