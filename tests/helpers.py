@@ -3,6 +3,8 @@
 import numpy as np
 
 from espalier.settings import Model, PruneConfig, Reber, Retrain, Trainer
+from espalier.studies import prune
+from espalier.studies.plan import prune_run
 
 #: Overrides that make any job of ours a matter of a second.
 TINY = [
@@ -27,6 +29,14 @@ def tiny_config(outputs, kind=PruneConfig, **changes):
     if kind is PruneConfig:
         settings |= dict(percent=[50, 90], retrain=Retrain(max_epochs=2), curve=False)
     return kind(**{**settings, **changes})
+
+
+def finished(config):
+    """The `Run` of a pruning job that was done."""
+    prune.job(config)
+    run = prune_run(config)
+    assert run.result()
+    return run
 
 
 def without_seconds(path):

@@ -2,9 +2,9 @@
 
 import warnings
 
-import numpy as np
 import pytest
 import torch
+from networks import LastNet
 from torch import nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils import prune as torch_prune
@@ -14,15 +14,6 @@ from espalier.errors import InputError
 
 READERS = {"rnn": ["head"]}
 NAME = "weight_hh_l0"
-
-
-class Net(nn.Module):
-    def __init__(self, rnn=None):
-        super().__init__()
-        self.rnn, self.head = rnn or nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 2)
-
-    def forward(self, x):
-        return self.head(self.rnn(x)[0][:, -1])
 
 
 class WeightDrop(nn.Module):
@@ -69,7 +60,7 @@ WAYS = {
     ids=["prune", "modules", "units", "shrink", "unread"],
 )
 def test_re_parametrised_weights_are_refused(way, act):
-    net = Net()
+    net = LastNet()
     apply, remedy = WAYS[way]
     apply(net.rnn)
     with pytest.raises(InputError) as error:
@@ -80,7 +71,7 @@ def test_re_parametrised_weights_are_refused(way, act):
 
 
 def test_the_remedy_of_the_message_works():
-    net = Net()
+    net = LastNet()
     parametrizations.weight_norm(net.rnn, NAME)
     with pytest.raises(InputError) as error:
         espalier.prune(net, percent=90)
@@ -89,15 +80,15 @@ def test_the_remedy_of_the_message_works():
 
 
 def test_dropped_weights_biases_and_readers_too():
-    wrapped = Net(WeightDrop(nn.LSTM(4, 6)))
+    wrapped = LastNet(WeightDrop(nn.LSTM(4, 6)))
     with pytest.raises(InputError, match=r"rnn\.rnn\.weight_hh_l0 cannot .*WeightDrop \(from rnn\.weight_hh_l0_raw\)"):
         espalier.prune(wrapped, percent=50)
-    net = Net()
+    net = LastNet()
     torch_prune.l1_unstructured(net.rnn, "bias_hh_l0", 0.5)
     assert espalier.prune(net, percent=50).total == 240  # weights are pruned as ever; of a unit the bias goes too
     with pytest.raises(InputError, match=r"rnn\.bias_hh_l0 cannot"):
         espalier.prune(net, percent=50, structure="unit", readers=READERS)
-    net = Net()
+    net = LastNet()
     parametrizations.weight_norm(net.head)
     for act in (
         lambda: espalier.prune(net, percent=50, modules=["head"]),
@@ -109,7 +100,7 @@ def test_dropped_weights_biases_and_readers_too():
 
 
 def test_masks_say_that_their_weight_was_re_parametrised_since():
-    net = Net()
+    net = LastNet()
     masks = espalier.prune(net, percent=50)
     parametrizations.weight_norm(net.rnn, NAME)
     with pytest.raises(InputError, match=r"rnn\.weight_hh_l0 cannot .*weight_norm"):
@@ -131,7 +122,7 @@ def train(net, optimizer):
 
 
 def assigned(net):
-    net.load_state_dict({name: value.clone() for name, value in Net().state_dict().items()}, assign=True)
+    net.load_state_dict({name: value.clone() for name, value in LastNet().state_dict().items()}, assign=True)
 
 
 def replaced(net):
@@ -149,7 +140,7 @@ def converted(net):
 @pytest.mark.parametrize("change", [assigned, replaced, converted])
 def test_masks_follow_the_parameters_of_the_model(change):
     torch.manual_seed(0)
-    net = Net()
+    net = LastNet()
     masks = espalier.prune(net, percent=50)
     masks.gradients(net)
     change(net)
@@ -169,7 +160,7 @@ def test_masks_follow_the_parameters_of_the_model(change):
 
 def test_a_parameter_put_in_within_the_block_is_masked_from_the_next_step_on():
     torch.manual_seed(0)
-    net = Net()
+    net = LastNet()
     masks = espalier.prune(net, percent=50)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with masks.attached(net, optimizer):
@@ -181,7 +172,7 @@ def test_a_parameter_put_in_within_the_block_is_masked_from_the_next_step_on():
 
 @pytest.mark.parametrize("kind", ["LBFGS", "Adafactor", "Muon"])
 def test_attached_refuses_optimizers_that_mix_weights(kind):
-    net = Net()
+    net = LastNet()
     masks = espalier.prune(net, percent=50)
     optimizer = getattr(torch.optim, kind)([p for p in net.parameters() if p.dim() == 2], lr=0.1)
     with pytest.raises(InputError, match=f"{kind} mixes the weights"), masks.attached(net, optimizer):
@@ -190,7 +181,7 @@ def test_attached_refuses_optimizers_that_mix_weights(kind):
 
 def test_averages_of_weights_are_masked_too():
     torch.manual_seed(0)
-    net = Net()
+    net = LastNet()
     averaged = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.5))
     averaged.update_parameters(net)  # of the weights before they were pruned
     optimizer = torch.optim.ASGD(net.parameters(), lr=0.1, t0=0)
@@ -217,9 +208,9 @@ def test_averages_of_weights_are_masked_too():
 )
 def test_every_name_of_a_module_must_match(modules, told):
     with pytest.raises(InputError, match=told):
-        espalier.prune(Net(), percent=50, modules=modules)
+        espalier.prune(LastNet(), percent=50, modules=modules)
     with pytest.raises(InputError, match="matches no recurrent module; there are rnn"):
-        espalier.prune(Net(), percent=50, structure="unit", modules=modules, readers=READERS)
+        espalier.prune(LastNet(), percent=50, structure="unit", modules=modules, readers=READERS)
 
 
 def quantised(net):
@@ -240,7 +231,7 @@ def quantised(net):
 )
 @pytest.mark.filterwarnings("ignore:.*deprecated:")
 def test_what_is_no_ordinary_model_any_more_is_told(change, told):
-    model = change(Net())
+    model = change(LastNet())
     for act in (
         lambda: espalier.prune(model, percent=50),
         lambda: espalier.prune(model, percent=50, structure="unit", readers=READERS),
@@ -248,70 +239,3 @@ def test_what_is_no_ordinary_model_any_more_is_told(change, told):
     ):
         with pytest.raises(InputError, match=told):
             act()
-
-
-@pytest.mark.parametrize(
-    "percent",
-    [np.int64(50), np.float32(50), np.array(50), torch.tensor(50), torch.tensor(50.0)],
-    ids=lambda p: type(p).__name__,
-)
-def test_numbers_are_numbers(percent):
-    assert espalier.prune(Net(), percent=percent).kept == 120
-    assert espalier.Pruning(percent=percent).arguments["percent"] == 50
-
-
-@pytest.mark.parametrize("percent", [True, np.bool_(True), np.array([50]), torch.tensor([50.0]), "50", None, float("nan")])
-def test_other_things_are_not(percent):
-    with pytest.raises(InputError, match="percent must be a number from 0 to 100"):
-        espalier.prune(Net(), percent=percent)
-
-
-def test_a_percent_that_looks_like_a_share_is_said():
-    with pytest.warns(UserWarning, match=r"percent=0\.8 removes 0\.8 % of the weights; for 80 % say 80"):
-        masks = espalier.prune(Net(), percent=0.8)
-    assert masks.kept == 238
-    with pytest.warns(UserWarning, match="for 80 % say 80"):
-        espalier.Pruning(percent=0.8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        espalier.prune(Net(), percent=1)
-        espalier.prune(Net(), percent=0)
-
-
-@pytest.mark.parametrize("readers", [{"rnn": [["head", 1]]}, {"rnn": ("head",)}, {"rnn": [("head",)]}, {"rnn": [("head", 1)]}])
-def test_readers_in_every_notation(readers):
-    net = Net()
-    espalier.prune(net, percent=50, structure="unit", readers=readers)
-    assert espalier.shrink(net, readers, say=None).rnn.hidden_size == 3
-
-
-@pytest.mark.parametrize(
-    "readers, told",
-    [
-        ({"rnn": None}, r"readers\['rnn'\] must be a list of names, got None; \[\] says that nobody reads it"),
-        ({"rnn": [3]}, "3 is neither the name of a module nor"),
-        ({"rnn": [()]}, r"\(\) is neither"),
-        ({"rnn": [("head", 0)]}, r"\('head', 0\) is neither"),
-        ({"rnn": [("head", "twice")]}, "is neither"),
-        ([["rnn", "head"]], "readers must be a dict"),
-    ],
-)
-def test_readers_that_are_none(readers, told):
-    for act in (
-        lambda: espalier.shrink(Net(), readers, say=None),
-        lambda: espalier.prune(Net(), percent=50, structure="unit", readers=readers),
-    ):
-        with pytest.raises(InputError, match=told):
-            act()
-
-
-def test_masks_of_nothing_are_refused():
-    with pytest.raises(InputError, match="masks of nothing"):
-        espalier.Masks({})
-
-
-def test_regain_tells_itself():
-    regain = espalier.Regain(0.9, 0.02)
-    assert repr(regain) == "Regain(base=0.9, tolerance=0.02, censored)"
-    regain.update(0.95, 1, 12)
-    assert repr(regain) == "Regain(base=0.9, tolerance=0.02, epoch=1, step=12)"

@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from espalier.errors import InputError
-from espalier.pruning.units import CANDIDATE, Units, all_units, check_readers, refuse_unusual
+from espalier.pruning.life import Life
+from espalier.pruning.units import all_units, check_readers, refuse_unusual
 
 
 @dataclass
@@ -71,95 +72,9 @@ class _Shrinking:
         self.free = {one: one.projected or one.module in named for one in self.nodes}
         involved = {name for one in self.nodes for name in (*one.rows, *(column.name for column in one.feeds))}
         refuse_unusual(model, involved)
-        self.moved = self._moved()
-        self.constant = self._constant()
-        self.live = self._live()
+        life = Life(self.nodes, self.free)
+        self.moved, self.constant, self.live = life.moved, life.constant, life.live
         self.plan = self._plan()
-
-    # What is dead
-
-    def _moved(self):
-        """Units -> which of them are ever other than zero: reached from an input, or a bias, through their candidate gate."""
-        moved = {one: torch.zeros(one.hidden, dtype=torch.bool) for one in self.nodes}
-        changed = True
-        while changed:
-            changed = False
-            for one in self.nodes:
-                gate = slice(CANDIDATE[one.gates] * one.hidden, (CANDIDATE[one.gates] + 1) * one.hidden)
-                i2h, h2h = (one.get(kind).detach()[gate].cpu() != 0 for kind in ("weight_ih", "weight_hh"))
-                outside = torch.ones(i2h.shape[1], dtype=torch.bool)
-                for source, first in one.sources:
-                    outside[first : first + source.hidden] = moved[source]
-                reached = i2h[:, outside].any(1)
-                reached |= (h2h if one.projected else h2h[:, moved[one]]).any(1)
-                reached |= self._bias(one, gate)
-                if (reached & ~moved[one]).any():
-                    moved[one] |= reached
-                    changed = True
-        return moved
-
-    def _bias(self, one, gate):
-        """Which units have a bias that moves them."""
-        if one.get("bias_ih") is None:
-            return torch.zeros(one.hidden, dtype=torch.bool)
-        i2h, h2h = (one.get(kind).detach()[gate].cpu() for kind in ("bias_ih", "bias_hh"))
-        if one.gates == 3:  # the reset gate comes between the two
-            return (i2h != 0) | (h2h != 0)
-        bias = i2h + h2h
-        return (bias != 0) & ((bias > 0) | self._incoming(one)) if _relu(one) else bias != 0
-
-    def _incoming(self, one):
-        """Which units have any incoming weight."""
-        found = sum(one.get(kind).detach().cpu().abs().sum(1) for kind in ("weight_ih", "weight_hh"))
-        return found.view(one.gates, one.hidden).sum(0) != 0
-
-    def _constant(self):
-        """Units -> values of constant outputs that can be folded into what reads them, NaN elsewhere.
-
-        At the first time step a constant is not there yet for `h2h`, which reads the start: so only where that is not read.
-        """
-        found = {}
-        for one in self.nodes:
-            values = torch.full((one.hidden,), torch.nan, dtype=one.get("weight_ih").dtype)
-            dropout = getattr(one.owner, "dropout", 0) and one.layer + 1 < one.owner.num_layers
-            if one.gates == 1 and self.free[one] and not dropout and one.get("bias_ih") is not None:
-                bias = (one.get("bias_ih") + one.get("bias_hh")).detach().cpu()
-                value = torch.relu(bias) if _relu(one) else torch.tanh(bias)
-                still = ~self._incoming(one) & (value != 0) & (one.get("weight_hh").detach().cpu() == 0).all(0)
-                others = [column for column in one.feeds if column.reader is not one]
-                if others and all(column.linear or column.reader.get("bias_ih") is not None for column in others):
-                    values[still] = value[still]
-            found[one] = values
-        return found
-
-    def _live(self):
-        """Units -> which of them something reads that lives."""
-        live = {}
-        for one in self.nodes:
-            alone = not [column for column in one.feeds if column.reader is not one]
-            if not self.free[one] or (alone and not one.projected):
-                live[one] = torch.ones(one.hidden, dtype=torch.bool)  # what is outside reads it
-            else:
-                live[one] = torch.zeros(one.hidden, dtype=torch.bool)
-                for column in one.feeds:
-                    if column.reader is None:
-                        part = column.weight.detach()[:, column.first : column.first + one.hidden]
-                        live[one] |= (part != 0).any(0).cpu()
-        changed = True
-        while changed:
-            changed = False
-            for one in self.nodes:
-                for column in one.feeds:
-                    if column.reader is None:
-                        continue
-                    reader = column.reader
-                    part = column.weight.detach()[:, column.first : column.first + one.hidden].cpu() != 0
-                    rows = part.view(reader.gates, reader.hidden, one.hidden).any(0)
-                    reached = rows[live[reader] & (self.moved[reader] | ~torch.tensor(self.free[reader]))].any(0)
-                    if (reached & ~live[one]).any():
-                        live[one] |= reached
-                        changed = True
-        return live
 
     def _plan(self):
         keep, hidden, folded, lines = {}, {}, {}, []
@@ -285,10 +200,6 @@ class _Shrinking:
             fresh.bias.copy_((module.bias.detach() if module.bias is not None else 0) + (0 if fold is None else fold))
             fresh.bias.requires_grad_(module.bias is None or module.bias.requires_grad)
         return fresh.train(module.training)
-
-
-def _relu(one: Units):
-    return getattr(one.owner, "nonlinearity", None) == "relu"
 
 
 def _pick(values, rows, columns=None):
