@@ -17,6 +17,9 @@ GATE_LETTERS = {1: [""], 3: ["r", "z", "n"], 4: ["i", "f", "g", "o"]}
 WEIGHT_SCORES = {
     "magnitude": "espalier.pruning.scores.magnitude:magnitude",
     "random": "espalier.pruning.scores.random:random",
+    "class_distributed": "espalier.pruning.scores.class_distributed:class_distributed",
+    "obd": "espalier.pruning.scores.obd:obd",
+    "obs": "espalier.pruning.scores.obs:obs",
 }
 #: Scores of whole hidden units.
 UNIT_SCORES = {
@@ -48,7 +51,10 @@ USUAL_TASKS = {"text": "next_token", "embedded_reber": "next_token", "adding": "
 #: Kind of data -> units per recurrent layer where nobody asked for others, where these are not the studies' 50, 50, 50.
 USUAL_HIDDEN = {"sequences": [64], "text": [128], "adding": [64], "copy": [64], "embedded_reber": [32]}
 #: Models: what is called with the data's sizes and the keys of the model.
-MODELS = {"recurrent": "espalier.nn:SequenceClassifier", "graph": "espalier.nn.graph:wired"}
+MODELS = {
+    "recurrent": "espalier.nn:SequenceClassifier", "graph": "espalier.nn.graph:wired",
+    "feedforward": "espalier.nn.feedforward:FeedForward",
+}  # fmt: skip
 #: Kinds of data: functions from their settings to `espalier.data.Data`.
 DATA = {
     "reber": "espalier.data.reber:load",
@@ -59,6 +65,8 @@ DATA = {
     "adding": "espalier.data.adding:load",
     "copy": "espalier.data.copy:load",
     "embedded_reber": "espalier.data.embedded_reber:load",
+    "digits": "espalier.data.digits:load",
+    "mnist": "espalier.data.mnist:load",
 }
 OPTIMIZERS = {
     "adam": "torch.optim:Adam",

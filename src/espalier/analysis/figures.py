@@ -90,7 +90,7 @@ def examples(folder, data):
     """Examples by label per split, and lengths by label of everything, train (with validation), test: the study's figures 4.2
     to 4.5, of any labelled sequences.
     """
-    if not data.labels:
+    if not data.labels or data.train.lengths is None:
         return
     train = [split for split in (data.train, data.validation) if len(split)]
     names = data.labels[::-1] if len(data.labels) == 2 else data.labels  # of the study's, valid comes first

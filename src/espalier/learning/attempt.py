@@ -76,7 +76,7 @@ class Attempt:
         ranked = self.runner.network(bench, cut.ranked) if cut.ranked else model
         self.masks = bench.masks(ranked, cut, cut.percent)
         before = weights_of(model)
-        self.masks.weights(model)
+        self.masks.cut(model)
         columns, judged = bench.row(model, Score(bench.task), *training.purpose, 0)
         self.cut_rows = [{"epoch": 0, **columns, "seconds": self.seconds()}]
         self.pruning = Pruning(
@@ -104,7 +104,8 @@ class Attempt:
             self.seconds.after(rows)
             self.board.start(rows)
 
-        epochs = Epochs(self.end_of_epoch, self.stop, self.look, regaining.checks_per_epoch if regaining else 1, start)
+        looks = regaining.checks_per_epoch if regaining else 1
+        self.epochs = epochs = Epochs(self.end_of_epoch, self.stop, self.look, looks, start)
         if training.epochs and not self.stop():
             learner, needed, self.train_score = bench.learner(self.model)
             own = [callback for callback in (self.pruning, self.growing) if callback]
@@ -122,7 +123,23 @@ class Attempt:
 
     def stop(self):
         regaining = self.training.regaining
-        return bool(self.pruning and regaining.stop and not self.pruning.regain.censored)
+        return bool(self.pruning and regaining.stop and not self.pruning.regain.censored) or self.stalled()
+
+    def stalled(self):
+        """Whether the last epochs of all brought nothing, after which patience is at an end."""
+        patience, metric = self.training.patience, self.bench.task.metric
+        if patience is None or not self.whole:
+            return False
+        column = f"{'val' if self.bench.judge == 'validation' else 'test'}_{metric.name}"
+        first = math.ceil(self.training.during.ramp * self.training.epochs) if self.training.during else 0
+        best, since = -math.inf, 0
+        for row in [*self.cut_rows, *self.epochs.rows]:
+            if row["epoch"] < first:  # not all of the cut was done
+                continue
+            better = metric.better(row[column])
+            since = 0 if better > best + patience.delta else since + 1
+            best = max(best, better)
+        return since >= patience.epochs
 
     def look(self, epoch, step):
         """Between the ends of epochs."""

@@ -16,7 +16,7 @@ from espalier.errors import InputError
 from espalier.learning.evaluation import Score, evaluate, validate
 from espalier.learning.feeds import Loaded, accepted, data_of
 from espalier.learning.learner import Learner, Losses
-from espalier.pruning import Masks, make_masks
+from espalier.pruning import SCORES, Masks, make_masks
 from espalier.runs import progress
 from espalier.runs.identity import identity, source
 from espalier.runs.seeds import generator, kept, seed_all, seeded, stream
@@ -86,6 +86,9 @@ class Bench:
         for split in ("train", "validation", "test"):
             examples = getattr(self.host, split)
             for label, name in enumerate(self.host.labels):
+                if examples.lengths is None:
+                    facts[f"{split}_{name}"] = {"count": int((examples.targets == label).sum())}
+                    continue
                 lengths = examples.lengths[examples.targets == label].double()
                 if len(lengths):
                     facts[f"{split}_{name}"] = {
@@ -182,8 +185,8 @@ class Bench:
 
     @property
     def ours(self):
-        """Whether the model is one of the project's."""
-        return self.training.model["_target_"] in names.MODELS.values()
+        """Whether the model is one of the project's that read sequences."""
+        return self.training.model["_target_"] in names.MODELS.values() and "readout" in self.training.model
 
     def within(self, masks):
         """The masks of a network for the LightningModule that trains it."""
@@ -199,11 +202,14 @@ class Bench:
         if not isinstance(score, str):
             keywords = dict(score)
             score = functools.partial(names.load(keywords.pop("_target_")), **keywords)
+        batches = getattr(SCORES.get(score) if isinstance(score, str) else score, "batches", SCORE_BATCHES)
         model.zero_grad()
         masks = make_masks(
             model, target=cut.target, percent=percent, score=score, scope=cut.scope, rule=cut.rule,
             generator=generator(self.seed, "score", percent), structure=cut.structure, block=tuple(cut.block),
-            data=_Inputs(self), backward=lambda: self.backward(model),
+            data=_Batches(self, batches, lambda batch: tuple(batch[:-1])),
+            backward=lambda: self.backward(model), loss=self.task.curvature,
+            targets=_Batches(self, batches, lambda batch: batch[-1]),
         )  # fmt: skip
         model.zero_grad()
         return masks
@@ -225,10 +231,10 @@ class Bench:
                     loss = (self.task.total or self.task.loss)(outputs, targets)
                 loss.backward()
 
-    def some_batches(self):
+    def some_batches(self, count=SCORE_BATCHES):
         """Training batches for scores that look at data, on the device, the same at every level."""
         with kept():
-            batches = list(itertools.islice(self.epoch_batches("score")(0), SCORE_BATCHES))
+            batches = list(itertools.islice(self.epoch_batches("score")(0), count))
         return [[one.to(self.device) for one in batch] for batch in batches]
 
 
@@ -250,11 +256,11 @@ def without_dropout(model):
             module.dropout = share
 
 
-class _Inputs:
-    """The inputs of those batches, made when somebody asks."""
+class _Batches:
+    """A part of each of those batches, made when somebody asks."""
 
-    def __init__(self, bench):
-        self.bench = bench
+    def __init__(self, bench, count, part):
+        self.bench, self.count, self.part = bench, count, part
 
     def __iter__(self):
-        return (tuple(batch[:-1]) for batch in self.bench.some_batches())
+        return map(self.part, self.bench.some_batches(self.count))

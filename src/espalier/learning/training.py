@@ -68,6 +68,16 @@ class Growth:
 
 
 @dataclass(frozen=True)
+class Patience:
+    """Training ends after so many epochs in a row that are not better than the best before by more than `delta`, in the terms
+    of the task's metric.
+    """
+
+    epochs: int
+    delta: float
+
+
+@dataclass(frozen=True)
 class Training:
     """One training: this model, on these data, for this task, starting there, after this cut, for so many epochs.
 
@@ -75,6 +85,7 @@ class Training:
     purpose: words that name the random streams of its batches; init: those of its initial weights.
     looks: whether validation and test are scored after all `epochs`, or at the `end` alone.
     during: how the masks of the cut grow; None: they are there from the start.
+    patience: when training ends early; None: it does not.
     """
 
     data: dict
@@ -90,6 +101,7 @@ class Training:
     regaining: Regaining | None = None
     during: Growth | None = None
     task: dict = field(default_factory=lambda: {"name": "classify"})
+    patience: Patience | None = None
 
     def plain(self):
         """Nested plain values; a start is told by its own identity, and what is None is left out."""
@@ -116,7 +128,7 @@ def short(settings):
 def _plain(value: Any):
     if isinstance(value, Start):
         return value.plain()
-    if isinstance(value, (Cut, Regaining, Growth)):
+    if isinstance(value, (Cut, Regaining, Growth, Patience)):
         values = {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
         return {name: item for name, item in values.items() if item is not None or name == "tolerance"}
     return plain(value)

@@ -27,8 +27,8 @@ class Pruning(pl.Callback):
     into plain torch. Averages of the weights that other callbacks of Lightning keep (EMA, SWA) are masked too. Several
     callbacks may prune one model, each its own weights; a callback prunes one model only.
 
-    target, percent, score, scope, modules, rule, generator, structure, block, readers, data, backward: as for `espalier.prune`;
-    names of modules are those within the LightningModule.
+    target, percent, score, scope, modules, rule, generator, structure, block, readers, data, backward, loss: as for
+    `espalier.prune`; names of modules are those within the LightningModule.
     masks: masks made elsewhere, instead of those arguments.
     monitor: name of a logged validation metric to watch for regain; base: its value before the cut; tolerance: what may be
     missing; higher: whether more is better.  With `num_sanity_val_steps=-1` the value right after the cut is recorded too.
@@ -59,13 +59,14 @@ class Pruning(pl.Callback):
         tolerance=0.01,
         higher=True,
         backward=None,
+        loss=None,
     ):
         if monitor and base is None:
             raise InputError("Pruning(monitor=...) needs base=..., the metric's value before the cut")
         self.arguments = dict(
             target=target, percent=check_percent(percent), score=score, scope=scope, modules=modules, rule=rule,
             generator=generator, structure=structure, block=block, readers=readers, data=data,
-            backward=backward,
+            backward=backward, loss=loss,
         )  # fmt: skip
         warn_of_share(self.arguments["percent"])
         self.masks, self.given, self.monitor = masks, masks is not None, monitor
@@ -97,6 +98,7 @@ class Pruning(pl.Callback):
         if self.masks is None:
             self.masks = make_masks(pl_module, **self.arguments)
             log.info("pruned %s", self.masks)
+            self.masks.cut(pl_module)
         self.masks.weights(pl_module)
 
     def on_train_start(self, trainer, pl_module):

@@ -15,12 +15,18 @@ class Context:
 
     backward: a function without arguments that leaves the gradients of a loss in the model, called when the first is asked for;
     None: those count that are there.
+    loss: of the outputs, `cross_entropy` or `squared_error`, for scores that look at its curvature; targets: those of the
+    batches of `data`, for what among them is not judged, or None: all is.
+    memory: what a score found out that it needs once more for the same cut.
     """
 
     model: nn.Module
     data: Iterable | None
     generator: torch.Generator
     backward: Callable | None = None
+    loss: str | None = None
+    targets: Iterable | None = None
+    memory: dict = field(default_factory=dict, init=False)
     _done: bool = field(default=False, init=False)
 
     def gradient(self, name):

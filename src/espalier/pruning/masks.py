@@ -16,17 +16,20 @@ class Masks:
     are clipped and `weights` after the optimizer's step, which makes the training that of `w * mask` exactly, for every
     optimizer that treats each weight on its own (`attached` does it in any loop, `espalier.Pruning` under Lightning).
 
+    compensated: name -> values of the weights after the cut, where what stays makes up for what goes; None: as they are.
+
     Raises: InputError for masks of no weight at all.
     """
 
-    def __init__(self, masks):
+    def __init__(self, masks, compensated=None):
+        self._compensated = compensated
         self._masks = {name: mask.bool() for name, mask in masks.items()}
         if not self._masks:
             raise InputError("masks of nothing: name at least one weight")
         self._factors = {}  # name -> the mask in dtype and on the device of its parameter
 
     def __getstate__(self):
-        return {"_masks": self._masks, "_factors": {}}
+        return {"_masks": self._masks, "_factors": {}, "_compensated": None}
 
     def __getitem__(self, name):
         return self._masks[name]
@@ -46,6 +49,13 @@ class Masks:
 
     def __repr__(self):
         return f"Masks({self.kept} of {self.total} weights kept in {len(self)} tensors)"
+
+    @torch.no_grad()
+    def cut(self, model):
+        """Cut the model that the masks were made for: its masked weights become zero, and the others what makes up for them."""
+        for name, values in (self._compensated or {}).items():
+            model.get_parameter(name).copy_(values)
+        self.weights(model)
 
     def items(self):
         return self._masks.items()

@@ -10,6 +10,7 @@ from espalier.errors import InputError, doubt
 from espalier.pruning import structures
 from espalier.pruning.context import Context
 from espalier.pruning.rules import RULES
+from espalier.pruning.scores import SCORES
 from espalier.pruning.structures import STRUCTURES
 
 
@@ -44,19 +45,25 @@ def make_masks(
     readers=None,
     data=None,
     backward=None,
+    loss=None,
+    targets=None,
 ):
-    """The `Masks` that `prune` would apply; the model stays as it is. Arguments as for `prune`."""
+    """The `Masks` that `prune` would cut by; the model stays as it is. Arguments as for `prune`.
+
+    targets: those of the batches of `data`, for scores that leave out what is not judged.
+    """
     percent = check_percent(percent)
     for name, value, known in (("structure", structure, STRUCTURES), ("rule", rule, RULES)):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    context = Context(model, data, generator or torch.Generator().manual_seed(0), backward)
+    context = Context(model, data, generator or torch.Generator().manual_seed(0), backward, loss, targets)
     if structure == "unit":
         if target != "both" or rule != "exact":
             raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")
         return structures.units(model, percent, score, scope or "tensor", modules, readers, context)
     tile = structures.check_block(block) if structure == "block" else (1, 1)
-    return structures.weights(model, target, percent, score, scope or "global", modules, rule, context, tile)
+    usual = getattr(SCORES.get(score) if isinstance(score, str) else score, "scope", "global")
+    return structures.weights(model, target, percent, score, scope or usual, modules, rule, context, tile)
 
 
 def prune(
@@ -73,19 +80,22 @@ def prune(
     readers=None,
     data=None,
     backward=None,
+    loss=None,
 ):
     """Set `percent` of the weights of the recurrent layers in `model` to zero, in place; or of their hidden units, or blocks.
 
     model: any `nn.Module` that holds `nn.RNN`, `nn.GRU`, `nn.LSTM` or their cells: any number of layers, both directions,
     projections, with or without biases. Frozen parameters are pruned like all others.
     target: `i2h` (torch's `weight_ih*`), `h2h` (`weight_hh*`) or `both`; biases and other layers are never touched, except
-    that the weight of an `nn.Linear` that `modules` names is pruned with them, whatever the target.
+    that the weight of an `nn.Linear` that `modules` names is pruned with them, whatever the target. `linear`: the weights of
+    all `nn.Linear` and nothing else, of any network.
     percent: share of the weights (blocks, units) in each group of the scope, 0 to 100, absolute: what is zero already counts,
     so that pruning to 50 and then to 80 percent leaves 20.
-    score: `magnitude` or `random`; of units also `incoming`, `outgoing` (norms), `activation` (needs `data`) or `taylor` (needs
-    gradients); or a function of (name -> weights, or list of `Units`; `espalier.pruning.context.Context`).
-    scope: `global` (default), `layer`, `tensor` or `gate`; of units `tensor` (one direction of one layer; default, so that the
-    layers of an `nn.LSTM` stay equally wide), `layer` or `global`.
+    score: `magnitude`, `class_distributed`, `random`, `obd` (needs `data` and `loss`) or `obs` (needs `data`); of units
+    `magnitude`, `random`, `incoming`, `outgoing` (norms), `activation` (needs `data`) or `taylor` (needs gradients); or a
+    function of (name -> weights, or list of `Units`; `espalier.pruning.context.Context`).
+    scope: `global` (default; of `obs` `layer`), `layer`, `tensor` or `gate`; of units `tensor` (one direction of one layer;
+    default, so that the layers of an `nn.LSTM` stay equally wide), `layer` or `global`.
     modules: names of submodules to stay inside, by default all.
     rule: `exact` removes `round(percent / 100 * n)` of n, ties by position; `percentile` what is strictly below the
     percentile, as the study did.  generator: `torch.Generator` on the CPU for scores that draw numbers.
@@ -93,16 +103,16 @@ def prune(
     as a whole, its rows in every gate, its biases, and its columns in `h2h`, in the next layer and in its readers, after
     which `espalier.shrink` removes it.
     readers: for units, the modules that read the output of each recurrent module, by name: `{"rnn": ["head"]}`. Our own models
-    know theirs. `[]`: nobody in the model.  data: for `activation`, an iterable of the model's inputs.
+    know theirs. `[]`: nobody in the model.  data: for scores that look at data, an iterable of the model's inputs.
     backward: a function without arguments that leaves gradients in the model, for scores that need them; None: those count
-    that are there.
+    that are there.  loss: for `obd`, what is lowered, a mean over all outputs: `cross_entropy` (of logits) or `squared_error`.
 
     Returns: `Masks`, which keep the weights zero in later training.
     Raises: InputError if nothing matches, an argument is out of range, a layer would lose all its units, a reader is missing
     or impossible, or (for units) a parameter is shared between modules.
     """
-    arguments = (target, percent, score, scope, modules, rule, generator, structure, block, readers, data, backward)
+    arguments = (target, percent, score, scope, modules, rule, generator, structure, block, readers, data, backward, loss)
     masks = make_masks(model, *arguments)
     warn_of_share(check_percent(percent))
-    masks.weights(model)
+    masks.cut(model)
     return masks

@@ -9,7 +9,7 @@ from torch import nn
 from espalier.errors import InputError
 from espalier.pruning import reparametrised
 
-TARGETS = ("i2h", "h2h", "both")
+TARGETS = ("i2h", "h2h", "both", "linear")
 _NAME = re.compile(r"weight_(ih|hh)(?:_l(\d+))?(?:_reverse)?")
 _KIND = {"ih": "i2h", "hh": "h2h"}
 
@@ -48,11 +48,11 @@ def recurrent_weights(model):
     return found
 
 
-def linear_weights(model, names):
-    """The weights of those `nn.Linear` that are named; the empty name is the model itself."""
+def linear_weights(model, names=None):
+    """The weights of those `nn.Linear` that are named, by default of all; the empty name is the model itself."""
     found = []
     for name, module in model.named_modules():
-        if isinstance(module, nn.Linear) and name in names:
+        if isinstance(module, nn.Linear) and (names is None or name in names):
             if reparametrised.hidden(module):
                 reparametrised.refuse(model, name, "weight")
             found.append(Weight(f"{name}.weight".lstrip("."), module.weight, name, "linear", 1))
@@ -100,7 +100,7 @@ def refuse_compiled(model):
 
 
 def select(model, target="both", modules=None):
-    """The weights that `target` (`i2h`, `h2h` or `both`) names, optionally only those inside the named `modules`; an
+    """The weights that `target` (`i2h`, `h2h`, `both` or `linear`) names, optionally only those inside the named `modules`; an
     `nn.Linear` among these comes with them.
 
     Raises: InputError if the target is unknown or nothing matches; the message lists the names that exist.
@@ -109,12 +109,14 @@ def select(model, target="both", modules=None):
         raise InputError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
     refuse_compiled(model)
     names = module_names(modules)
+    if target == "linear":
+        return _linear_only(model, names)
     refuse_hidden(model, target, names)
     weights = [*recurrent_weights(model), *linear_weights(model, names or ())]
     if not weights:
         raise InputError(
             f"{type(model).__name__} holds no nn.RNN, nn.GRU, nn.LSTM or cell module to prune; an nn.Linear is pruned when "
-            "modules names it"
+            "modules names it, or target=linear"
         )
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     refuse_missing(names, [weight.name for weight in weights], "weight", linear)
@@ -126,3 +128,16 @@ def select(model, target="both", modules=None):
     if not chosen:
         raise InputError(f"target={target}, modules={names} matches no weight; there are {', '.join(w.name for w in weights)}")
     return chosen
+
+
+def _linear_only(model, names):
+    """The weights of every `nn.Linear` inside the named modules, by default of all."""
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    refuse_missing(names, linear, "nn.Linear")
+    chosen = linear_weights(model, [name for name in linear if inside(name, names)])
+    if not chosen:
+        raise InputError(f"target=linear: {type(model).__name__} holds no nn.Linear")
+    found = {}
+    for weight in chosen:
+        found.setdefault(id(weight.parameter), weight)  # one that several layers share comes once
+    return list(found.values())

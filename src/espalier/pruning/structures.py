@@ -65,7 +65,8 @@ def weights(model, target, percent, score, scope, modules, rule, context, block=
         for (weight, rows), tile, part in zip(members, tiles, kept.split([tile.numel() for tile in tiles])):
             mask = part.view(tile.shape).repeat_interleave(block[0], 0).repeat_interleave(block[1], 1)
             masks[weight.name][rows] = mask[: rows.stop - rows.start, : weight.parameter.shape[1]]
-    return Masks(masks)
+    compensated = getattr(score, "compensated", None)
+    return Masks(masks, compensated and compensated(values, masks, context))
 
 
 def _tiles(matrix, block):

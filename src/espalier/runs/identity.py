@@ -27,13 +27,15 @@ IDLE = (
 )
 #: Keys that name input files, or a folder of them: they enter by their content.
 FILES = (
-    ("data", "train"), ("data", "test"), ("data", "path"), ("base",), ("start", "file"), ("regaining", "reference", "file"),
+    ("data", "train"), ("data", "test"), ("data", "path"), ("data", "root"), ("base",), ("start", "file"),
+    ("regaining", "reference", "file"),
     ("cut", "ranked", "file"), ("graph", "folder"),
 )  # fmt: skip
 #: Keys that came later, with the values at which they change nothing: then they stay out, and earlier runs are found.
 BORN = (
     (("schedule", "fresh"), (False,)), (("schedule",), ({"name": "one_shot"},)), (("task",), ({"name": "classify"},)),
     (("model", "name"), ("recurrent", "graph")), (("model", "dropout"), (0,)),
+    (("retrain", "patience"), (2,)), (("retrain", "min_delta"), (0,)),
 )  # fmt: skip
 
 

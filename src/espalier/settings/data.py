@@ -35,6 +35,7 @@ class Batched:
     readout: ClassVar[str] = "last_token"
     lr: ClassVar[float] = 1e-3
     values: ClassVar[bool] = False  # no tokens
+    images: ClassVar[bool] = False  # examples of one size, no sequences
     files: ClassVar[bool] = False
 
     def __post_init__(self):
@@ -175,6 +176,32 @@ class EmbeddedReber(Generated):
 
 
 @dataclass
+class Images(Sampled):
+    images: ClassVar[bool] = True
+    values: ClassVar[bool] = True
+
+
+@dataclass
+class Digits(Images):
+    name: str = "digits"
+    side: int = 28
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 8 <= self.side <= 64:
+            raise InputError(f"data.side must be from 8 to 64 pixels, got {self.side}")
+
+
+@dataclass
+class Mnist(Images):
+    name: str = "mnist"
+    root: Optional[str] = None
+    batch_size: int = 64
+
+    files: ClassVar[bool] = True
+
+
+@dataclass
 class Own:
     """What we need of the user's data; their function gets it too, where it takes it."""
 
@@ -184,7 +211,7 @@ class Own:
 
 
 KINDS = {
-    kind.name: kind for kind in (Reber, ReberCsv, StringsCsv, Sequences, Text, Adding, Copy, EmbeddedReber)
+    kind.name: kind for kind in (Reber, ReberCsv, StringsCsv, Sequences, Text, Adding, Copy, EmbeddedReber, Digits, Mnist)
 }  # fmt: skip
 
 
@@ -200,5 +227,5 @@ def data_settings(data):
 
 
 def usual(data, what):
-    """What a kind of data is usually learned with: its `readout` or `lr`; and whether it is of `values`."""
+    """What a kind of data is usually learned with: its `readout` or `lr`; and whether it is of `values`, or of `images`."""
     return getattr(Batched if is_own(data) else type(data), what)

@@ -1,6 +1,6 @@
 """Models of ours and their keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import List, Optional
 
@@ -31,6 +31,21 @@ class Model:
             positive("model.hidden", size)
         if self.embedding is not None:
             positive("model.embedding", self.embedding)
+        share("model.dropout", self.dropout)
+
+
+@dataclass
+class FeedForward:
+    name: str = "feedforward"
+    hidden: List[int] = field(default_factory=lambda: [100])
+    bias: bool = True
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        if not self.hidden:
+            raise InputError("model.hidden must name at least one layer size")
+        for size in self.hidden:
+            positive("model.hidden", size)
         share("model.dropout", self.dropout)
 
 

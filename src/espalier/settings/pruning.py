@@ -12,14 +12,15 @@ from espalier.errors import InputError
 from espalier.learning.training import short
 from espalier.names import SCHEDULES, UNIT_SCORES, WEIGHT_SCORES
 from espalier.settings.checks import is_own, not_negative, own, positive
+from espalier.settings.model import FeedForward, Model
 from espalier.settings.training import TrainConfig
 
-Target = Enum("Target", {name: name for name in ("i2h", "h2h", "both")})
+Target = Enum("Target", {name: name for name in ("i2h", "h2h", "both", "linear")})
 Scope = Enum("Scope", {name: name for name in ("global", "layer", "tensor", "gate")})
 Structure = Enum("Structure", {name: name for name in ("weight", "unit", "block")})
 Rule = Enum("Rule", {name: name for name in ("exact", "percentile")})
 Weights = Enum("Weights", {name: name for name in ("best", "last")})
-Mode = Enum("Mode", {name: name for name in ("until_regained", "fixed")})
+Mode = Enum("Mode", {name: name for name in ("until_regained", "while_improving", "fixed")})
 FORMATS = ("onnx", "torch")
 
 
@@ -28,10 +29,14 @@ class Retrain:
     mode: Mode = Mode.until_regained
     max_epochs: int = 10
     checks_per_epoch: int = 4
+    patience: int = 2
+    min_delta: float = 0.0
 
     def __post_init__(self):
         not_negative("retrain.max_epochs", self.max_epochs)
         positive("retrain.checks_per_epoch", self.checks_per_epoch)
+        positive("retrain.patience", self.patience)
+        not_negative("retrain.min_delta", self.min_delta)
 
 
 @dataclass
@@ -43,7 +48,7 @@ class Tolerance:
 
 @dataclass
 class PruneConfig(TrainConfig):
-    target: Target = Target.both
+    target: Optional[Target] = None
     percent: Any = None
     structure: Structure = Structure.weight
     block: List[int] = field(default_factory=lambda: [4, 4])
@@ -65,15 +70,22 @@ class PruneConfig(TrainConfig):
     def __post_init__(self):
         super().__post_init__()
         units = self.structure == Structure.unit
+        self.target = self.target or Target["linear" if isinstance(self.model, FeedForward) else "both"]
+        if isinstance(self.model, FeedForward):
+            self.check_feedforward_cut()
         # Of weights all may go, of units never all.
         self.schedule = schedule(self.schedule)
         rounds = self.schedule.get("of") == "left"  # of what is left: in the order given, repeats too
         self.percent = list(range(10, 100 if units else 101, 10)) if self.percent is None else levels(self.percent, rounds)
-        self.scope = self.scope or Scope["tensor" if units else "global"]
+        self.scope = self.scope or Scope["tensor" if units else "layer" if self.score == "obs" else "global"]
         self.export = formats(self.export)
         if units:
             self.check_units()
         self.score = self.checked_score()
+        if self.score == "obs" and self.schedule.get("name") in ("gradual", "rewind"):
+            raise InputError(
+                f"score=obs changes the weights that stay, schedule={self.schedule['name']} would undo it: take another of them"
+            )
         if self.schedule.get("name") == "rewind" and self.base is not None:
             raise InputError("schedule=rewind needs the epochs of the base: leave base=FILE away")
         if self.schedule.get("name") == "gradual" and not self.retrain.max_epochs:
@@ -87,6 +99,15 @@ class PruneConfig(TrainConfig):
         for name in ("regain", "safe"):
             if getattr(self, name).tolerance is not None:
                 not_negative(f"{name}.tolerance", getattr(self, name).tolerance)
+
+    def check_feedforward_cut(self):
+        """Raise InputError about what only recurrent networks have, or can be shipped."""
+        if self.target != Target.linear:
+            raise InputError(f"target={self.target.name} names recurrent weights, model=feedforward has none: target=linear")
+        if self.structure == Structure.unit:
+            raise InputError("structure=unit is of recurrent layers, model=feedforward has none: structure=weight or block")
+        if self.export or self.costs:
+            raise InputError("export and costs are of recurrent networks: leave them away with model=feedforward")
 
     def checked_score(self):
         """The name of a score of ours, or the plain keys of one of the user's.  Raises: InputError."""
@@ -115,7 +136,7 @@ class PruneConfig(TrainConfig):
         if self.schedule.get("of") == "left":
             left = math.prod(1 - percent / 100 for percent in percents)
             percents = [round(100 * (1 - left), 10)]
-        for percent in percents if self.base is None and not is_own(self.model) else ():
+        for percent in percents if self.base is None and isinstance(self.model, Model) else ():
             for hidden in self.model.hidden:
                 if round(percent / 100 * hidden) >= hidden:
                     raise InputError(f"percent={percent} would remove all {hidden} units of a layer; lower it")

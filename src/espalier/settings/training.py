@@ -8,7 +8,7 @@ from espalier.learning.training import short
 from espalier.names import OPTIMIZERS, TASKS, usual_hidden, usual_task
 from espalier.settings.checks import checked, is_own, member, not_negative, own, positive
 from espalier.settings.data import data_settings, usual
-from espalier.settings.model import Model, Readout
+from espalier.settings.model import FeedForward, Model, Readout
 
 #: What task=logged reads.
 LOGGED = ("metric", "higher", "tolerance", "relative", "column", "label")
@@ -73,7 +73,7 @@ class TrainConfig:
     outputs: str = "outputs"
     force: bool = False
 
-    models: ClassVar[dict] = {"recurrent": Model}
+    models: ClassVar[dict] = {"recurrent": Model, "feedforward": FeedForward}
 
     def __post_init__(self):
         self.data = data_settings(self.data)
@@ -86,6 +86,8 @@ class TrainConfig:
             self.optimizer.lr = usual(self.data, "lr")
         if is_own(self.model):
             self.name_own_model()
+        elif isinstance(self.model, FeedForward):
+            self.check_feedforward()
         else:
             self.complete_model()
         not_negative("seed", self.seed)
@@ -113,7 +115,20 @@ class TrainConfig:
                 )
             self.cell = name
 
+    def check_feedforward(self):
+        """A feed-forward network has no cell; its name stands for it in tables."""
+        if self.cell not in ("lstm", self.model.name):
+            raise InputError(f"cell={self.cell}: model=feedforward has no recurrent cell; leave cell away")
+        if not is_own(self.data) and not usual(self.data, "images"):
+            raise InputError(
+                f"model=feedforward reads examples of one size (data=digits, data=mnist), data={short_name(self.data)} has "
+                "sequences: leave model=feedforward away"
+            )
+        self.cell = self.model.name
+
     def complete_model(self):
+        if usual(self.data, "images"):
+            raise InputError(f"data={short_name(self.data)} has images, no sequences: add model=feedforward")
         if self.model.readout is None:
             self.model.readout = Readout[usual(self.data, "readout")]
         if getattr(self.model, "hidden", ()) is None:

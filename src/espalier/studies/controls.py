@@ -12,6 +12,7 @@ from espalier.runs import progress
 from espalier.settings import Mode
 from espalier.settings.checks import is_own
 from espalier.settings.data import usual
+from espalier.settings.model import Model
 from espalier.studies.plan import as_train, prune_run, train_run
 
 
@@ -41,7 +42,7 @@ def dense(config, percent):
     All layers get the same number of units, the largest with which the recurrent weights are no more than those kept. Of values
     the first layer's weights are not known before the data are read: then only shrunk networks have such a control.
     """
-    if is_own(config.model) or is_own(config.data):  # whose sizes are not known here
+    if not isinstance(config.model, Model) or is_own(config.data):  # whose sizes are not known here
         return None
     hidden, values = config.model.hidden, usual(config.data, "values")
     if config.structure.name == "unit":  # of the shrunk network's size

@@ -4,13 +4,14 @@ starts.
 
 from dataclasses import replace
 
-from espalier.learning.training import Cut, Growth, Regaining, Start, Training, place
+from espalier.learning.training import Cut, Growth, Patience, Regaining, Start, Training, place
 from espalier.names import MODELS
 from espalier.runs import files
 from espalier.runs.identity import plain
 from espalier.runs.run import Run
 from espalier.settings import TrainConfig
 from espalier.settings.checks import is_own, keys
+from espalier.settings.model import FeedForward
 from espalier.settings.training import short_name
 
 #: Format of an export -> how its files end.
@@ -41,7 +42,8 @@ def model_of(config, **more):
     keywords = plain(config.model)
     if is_own(keywords):
         return keywords
-    return {"_target_": MODELS[keywords.pop("name")], "cell": config.cell, **keywords, **more}
+    cell = {} if isinstance(config.model, FeedForward) else {"cell": config.cell}
+    return {"_target_": MODELS[keywords.pop("name")], **cell, **keywords, **more}
 
 
 def base_start(config):
@@ -51,23 +53,24 @@ def base_start(config):
     return Start(base_training(config), config.base_weights.name)
 
 
-def level(config, percent, start, ranked=None, epochs=None, growth=None):
+def level(config, percent, start, ranked=None, epochs=None, growth=None, rule=None):
     """The training of a level: cut to `percent`, from `start`.
 
     ranked: whose weights are ranked, by default those of `start`.  epochs: so many, whatever `retrain` says.
-    growth: shape, ramp and updates of masks that grow while it trains.
+    growth: shape, ramp and updates of masks that grow while it trains.  rule: instead of the configured one.
     """
     percent = int(percent) if percent == int(percent) else float(percent)  # 50.0 is the level 50
     cut = Cut(
-        percent, config.target.name, config.structure.name, config.score, config.scope.name, config.rule.name,
+        percent, config.target.name, config.structure.name, config.score, config.scope.name, rule or config.rule.name,
         tuple(config.block), ranked,
     )  # fmt: skip
     retrain = config.retrain
     stop = epochs is None and retrain.mode.name == "until_regained"
+    patience = Patience(retrain.patience, retrain.min_delta) if retrain.mode.name == "while_improving" else None
     regaining = Regaining(base_start(config), config.regain.tolerance, retrain.checks_per_epoch, stop)
     return replace(
         base_training(config), epochs=retrain.max_epochs if epochs is None else epochs, purpose=("prune", percent), start=start,
-        cut=cut, regaining=regaining, during=growth and Growth(**growth),
+        cut=cut, regaining=regaining, during=growth and Growth(**growth), patience=patience if epochs is None else None,
     )  # fmt: skip
 
 

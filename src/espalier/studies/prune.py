@@ -10,10 +10,11 @@ from espalier.learning.bases import load_base
 from espalier.learning.bench import load_data
 from espalier.learning.board import Board
 from espalier.pruning import recurrent_weights
+from espalier.pruning.selection import linear_weights
 from espalier.pruning.units import all_units, check_readers
 from espalier.runs import files, progress
 from espalier.runs.identity import plain
-from espalier.settings.checks import is_own
+from espalier.settings.model import Model
 from espalier.studies.plan import base_run, base_start, base_training, label, level, prune_run
 from espalier.studies.train import columns, runner_of
 
@@ -55,7 +56,7 @@ class _Study:
         config, run = self.config, self.run
         if config.force:
             shutil.rmtree(run / "levels", ignore_errors=True)
-        if config.base is not None and not is_own(config.model):
+        if config.base is not None and isinstance(config.model, Model):
             load_base(config.base, base_training(config), load_data(plain(config.data)).sizes)
         run.start()
         name = config.schedule.get("name")
@@ -162,7 +163,7 @@ class _Study:
             model.load_state_dict(weights)
             if not self.possible(model, percent):
                 break
-            bench.masks(model, cut, percent).weights(model)
+            bench.masks(model, cut, percent).cut(model)
             score = bench.score(model, bench.judge, "prune", percent, 0)
             rows.append({
                 **self.job, "seed": self.config.seed, "percent": percent, "judge": bench.judge, self.metric.name: score.value,
@@ -182,7 +183,7 @@ class _Study:
     def survivors(self, model, percent, trained):
         """What is left in every gate of every pruned weight."""
         masks, rows = trained.load("last")["masks"], []
-        for weight in recurrent_weights(model):
+        for weight in (*recurrent_weights(model), *linear_weights(model)):
             if weight.name in masks:
                 for gate, block in enumerate(masks[weight.name].chunk(weight.gates)):
                     rows.append({

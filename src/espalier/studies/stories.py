@@ -15,6 +15,7 @@ from espalier.runs.files import read_json
 from espalier.runs.run import read_result
 from espalier.settings import notes, to_config
 from espalier.settings.checks import is_own
+from espalier.settings.model import Model
 from espalier.studies import controls
 from espalier.studies.plan import RUNS, base_start, base_training, level, shipped
 from espalier.tasks import metric_of
@@ -229,7 +230,7 @@ def check(configs):
         for config, training in trials.values():
             try_out(training, config.seed, trial_cuts(config))
     for config in configs:
-        if getattr(config, "base", None) and not is_own(config.model):
+        if getattr(config, "base", None) and isinstance(config.model, Model):
             from espalier.learning.bases import load_base
 
             load_base(config.base, base_training(config))

@@ -12,7 +12,7 @@ IGNORED = -100
 
 
 def classify():
-    return Task(ACCURACY, loss, score, total=total)
+    return Task(ACCURACY, loss, score, total=total, curvature="cross_entropy")
 
 
 def loss(outputs, targets):

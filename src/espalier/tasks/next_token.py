@@ -13,7 +13,7 @@ BITS = Metric("bits", False, 0.01, relative=True, label="bits per token", limits
 
 
 def next_token():
-    return Task(BITS, loss, score, total=total)
+    return Task(BITS, loss, score, total=total, curvature="cross_entropy")
 
 
 def score(outputs, targets):

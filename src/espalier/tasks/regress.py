@@ -10,7 +10,7 @@ RMSE = Metric("rmse", False, 0.05, relative=True, label="root mean squared error
 
 
 def regress():
-    return Task(RMSE, loss, score, finish=lambda total, count: (total / count) ** 0.5)
+    return Task(RMSE, loss, score, finish=lambda total, count: (total / count) ** 0.5, curvature="squared_error")
 
 
 def loss(outputs, targets):

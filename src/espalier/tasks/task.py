@@ -77,6 +77,7 @@ class Task:
     score: (sum, count) of what the metric is the mean of, tensors or numbers; both are added up over batches.
     finish: from (sum, count) to the metric's value, by default the mean.
     total: the sum of the losses of a batch, by default the mean times the count of the score.
+    curvature: for scores that need it, which loss it is in the outputs: `cross_entropy` or `squared_error`; None: another.
     logged: for LightningModules, the name under which the metric is logged in validation.
     """
 
@@ -86,3 +87,4 @@ class Task:
     finish: Callable = _mean
     total: Callable | None = None
     logged: str | None = None
+    curvature: str | None = None

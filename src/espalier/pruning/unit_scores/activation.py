@@ -58,7 +58,7 @@ def _look_at_layers(units, moments):
     def hook(module, inputs, output):
         states, start = inputs[0], inputs[1] if len(inputs) > 1 else None
         for layer in range(module.num_layers):
-            single = _single(module, layer)
+            single = single_layer(module, layer)
             both = 2 if module.bidirectional else 1
             own = slice(layer * both, (layer + 1) * both)
             begin = start if start is None else tuple(s[own] for s in start) if isinstance(start, tuple) else start[own]
@@ -72,7 +72,7 @@ def _look_at_layers(units, moments):
     return hook
 
 
-def _single(module, layer):
+def single_layer(module, layer):
     """Layer `layer` of a recurrent module as a module of its own, which shares the weights."""
     inputs = module.input_size if layer == 0 else module.hidden_size * (2 if module.bidirectional else 1)
     more = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
