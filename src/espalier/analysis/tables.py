@@ -12,8 +12,8 @@ from espalier.tasks import ACCURACY
 EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 #: What makes one series of levels; its seeds are its repetitions. variant: whatever else a sweep varies, in words.
 SERIES = ["cell", "target", "score", "scope", "variant"]
-NAMES = {"rnn_tanh": "RNN-tanh", "rnn_relu": "RNN-ReLU", "gru": "GRU", "lstm": "LSTM"}
-KINDS = {"i2h": "i2h", "h2h": "h2h", "both": "both kinds", "unit": "the hidden units"}
+NAMES = {"rnn_tanh": "RNN-tanh", "rnn_relu": "RNN-ReLU", "gru": "GRU", "lstm": "LSTM", "feedforward": "Feed-forward"}
+KINDS = {"i2h": "i2h", "h2h": "h2h", "both": "both kinds", "unit": "the hidden units", "linear": "the linear weights"}
 ORDER = {name: k for k, name in enumerate(("rnn_tanh", "rnn_relu", "gru", "lstm", "i2h", "h2h", "both", "unit"))}
 
 

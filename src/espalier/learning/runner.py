@@ -38,6 +38,11 @@ class Trained:
     def regained(self):
         return self.result["regain"]["epoch"] is not None
 
+    @property
+    def empty(self):
+        """Whether the cut left a weight matrix without any weight."""
+        return not all(mask.any() for mask in self.load("last")["masks"].values())
+
     def file(self, weights):
         """The file of the weights `best` or `last`."""
         return self.run / f"{weights}.pt"

@@ -28,6 +28,16 @@ def whole(least):
     return check
 
 
+def optional(check):
+    """None, or what another check allows."""
+
+    def check_unless_none(name, value):
+        if value is not None:
+            check(name, value)
+
+    return check_unless_none
+
+
 def number(low, high, told):
     """A number from `low` to `high`; told: what it is, in words."""
 

@@ -174,7 +174,7 @@ def schedule(settings):
     for key, (usual, check) in keys.items():
         settings.setdefault(key, usual)
         check(f"schedule.{key}", settings[key])
-    return {"name": name, **{key: settings[key] for key in keys}}
+    return {"name": name, **{key: settings[key] for key in keys if settings[key] is not None}}
 
 
 def levels(percent, rounds=False):
