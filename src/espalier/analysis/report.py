@@ -2,12 +2,13 @@
 
 import math
 
-from espalier.analysis import figures, page, tables, thesis, worth
+from espalier.analysis import figures, methods, page, tables, thesis, worth
 from espalier.analysis.page import Table, number
 
 CAPTIONS = {
     "regain": "Retraining, epoch by epoch, of the levels that lost more than the tolerance.",
     "worth": "Time of a forward pass and bytes, by level: dense, masked, torch's CSR, and shrunk.",
+    "methods": "Methods: test against the share of weights left, and at the highest level by epochs of retraining spent.",
     "survivors": "Share of weights left in every layer, kind of weight and gate.",
 }
 
@@ -22,15 +23,17 @@ def write(folder, summary, results, baselines, about, metric, controls=None, unf
     """
     published = thesis.published() if about["experiment"] == "thesis_pruning" else None
     line = "against percent: right after the cut at every whole percent (line), best after retraining (circles)."
+    kind = "feed-forward" if set(summary["cell"]) == {"feedforward"} else "recurrent"
     captions = {metric.name: f"{metric.title} {line}"} | CAPTIONS
     page.write(
-        folder / "report.html", "pruning.html", "Pruning recurrent networks", _subtitle(summary, metric), about,
+        folder / "report.html", "pruning.html", f"Pruning {kind} networks", _subtitle(summary, metric), about,
         page.shown(folder, captions), unfinished, summary["seed"], _used(summary, about),
         gradual="name: gradual" in about["config"] or summary["variant"].str.contains("gradual").any(),
         title_label=metric.title, higher=metric.higher, safe=metric.told(about["safe"]),
         regained=f"{'less' if metric.higher else 'plus'} {metric.told(about['regain'])}",
         sentences=tables.sentences(summary, about["safe"], metric, about["floor"]),
         overview=_overview(summary, about, metric, published), costs=_costs(summary, metric),
+        methods=methods.compare(summary, metric) if methods.groups(summary) else None,
         levels=_levels(summary, results, controls, published, metric), worth=worth.section(costs),
         baselines=Table(["rule", metric.label], [[name, f"{value:.4f}"] for name, value in baselines.items()], 1),
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """Iterative: every level is cut from the one before, as it was retrained; what went stays away.
 
 of: `all`, percents are of all weights; `left`, each is of what the level before has left (75 after 50 leaves 12.5 %).
-smallest: it ends as soon as no more weights than this are left, or a layer is empty; of what is left, rounds of the last percent
-go on until then. None: the percents that were asked for.
+smallest: it ends as soon as no more weights than this are left, or a layer is empty; of what is left, rounds of the last
+percent go on until then. None: the percents that were asked for.
 With rule=percentile a round of `left` ranks what is left alone, as the study did, which decides about the last weight.
 Reference: Han et al. 2015; Frankle and Carbin 2019, section 2.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from espalier.analysis import figures, joining, report, tables, worth
+from espalier.analysis import figures, joining, methods, report, tables, worth
 from espalier.errors import InputError
 from espalier.runs import files
 from espalier.runs.run import read_result, versions
@@ -62,6 +62,7 @@ def pruning(folder, directories, about, unfinished=()):
         joining.join(folder, "costs.csv", directories, variants)
         costs = tables.read(folder / "costs.csv")
         worth.draw(folder / "figures", costs)
+    methods.draw(folder / "figures", summary, results, metric)
     report.write(folder, summary, results, first["baselines"], about, metric, held, unfinished, costs)
     return summary
 

@@ -135,8 +135,16 @@ class _Study:
             **{f"base_{split}": before[split] for split in splits}, **{f"cut_{split}": rows[0][split] for split in splits},
             "regain_epoch": regain["epoch"], "regain_step": regain["step"], "censored": int(not trained.regained),
             "best_epoch": best["epoch"], **{f"best_{split}": best[split] for split in splits},
-            "epochs": rows[-1]["epoch"], "seconds": rows[-1]["seconds"],
+            "epochs": rows[-1]["epoch"], "spent": self.spent(trained), "seconds": rows[-1]["seconds"],
         }  # fmt: skip
+
+    def spent(self, trained):
+        """Epochs of retraining since the base, those of the levels that it started from too."""
+        epochs, start = trained.rows[-1]["epoch"], trained.training.start.training
+        while start is not None and start.cut:
+            epochs += self.runner.find(start).rows[-1]["epoch"]
+            start = start.start.training
+        return epochs
 
     def progress(self, summary):
         column = "val" if summary["judge"] == "validation" else "test"

@@ -1,0 +1,151 @@
+"""Methods held against each other: scores, scopes, schedules and whatever else a sweep varies, at equal numbers of weights left
+and by the epochs that each of them spent.
+"""
+
+import math
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+
+from espalier.analysis.figures import STYLE, _repeated, band, head, interval, save, series, titled
+from espalier.analysis.page import Table, number
+from espalier.analysis.tables import NAMES, of_series, plural
+
+#: Marks that go with the colours, so that methods are told apart without these.
+MARKS, LINES = "os^vDPX*<>", ("-", "--", "-.", ":")
+
+
+def groups(summary):
+    """[(keys of the methods of one cell and target)], of those that have several."""
+    keys, found = series(summary), {}
+    for key in keys:
+        found.setdefault(key[:2], []).append(key)
+    return [own for own in found.values() if len(own) > 1]
+
+
+def name(key, keys):
+    """A method in words: what tells it from the others."""
+    return titled(key, keys, 2).replace("schedule.name=", "").replace("schedule.", "")
+
+
+def levels(summary, keys):
+    """The levels that all methods came to, ascending."""
+    return sorted(set.intersection(*(set(of_series(summary, key)["percent"]) for key in keys)))
+
+
+def ranks(summary, keys, percent, metric):
+    """Ranks of the methods at a level by the test value of their best epoch, 1 the best, of equals the mean: an array of seeds
+    x methods; and the values likewise. Seeds that not all methods have are left out.
+    """
+    column = f"best_test_{metric.name}"
+    frames = [of_series(summary, key) for key in keys]
+    frames = [frame[frame["percent"] == percent].set_index("seed")[column] for frame in frames]
+    seeds = sorted(set.intersection(*(set(frame.index) for frame in frames)))
+    values = np.array([[frame[seed] for frame in frames] for seed in seeds], dtype=float).reshape(len(seeds), len(keys))
+    better = metric.better(values)
+    above = (better[:, None, :] > better[:, :, None]).sum(2)
+    equal = (better[:, None, :] == better[:, :, None]).sum(2)
+    return 1 + above + (equal - 1) / 2, values
+
+
+def compare(summary, metric):
+    """(sentences, a `Table` of a row per method and level) of all cells and targets that have several methods."""
+    told, rows = [], []
+    for keys in groups(summary):
+        names = [name(key, keys) for key in keys]
+        for percent in levels(summary, keys):
+            placed, values = ranks(summary, keys, percent, metric)
+            if not len(placed):
+                continue
+            order = np.argsort(placed.mean(0), kind="stable")
+            cells = [of_series(summary, key) for key in keys]
+            cells = [cell[cell["percent"] == percent] for cell in cells]
+            spent = [float(cell["spent"].mean()) for cell in cells]
+            for k in order:
+                rows.append([
+                    *_titled(keys).split(", "),
+                    f"{percent:g} %", f"{int(cells[k]['kept'].iloc[0]):,}", names[k], _ranked(placed[:, k]),
+                    number(values[:, k]), f"{spent[k]:.1f}",
+                ])  # fmt: skip
+            if percent == levels(summary, keys)[-1] or percent == 90:
+                told.append(_sentence(keys, names, percent, placed, values, spent, order, metric))
+    columns = ["cell", "target", "removed", "weights left", "method", "rank", f"test {metric.label}", "epochs spent"]
+    return told, Table(columns, rows, 2)
+
+
+def _ranked(places):
+    half = interval(places)
+    return f"{places.mean():.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
+
+
+def _sentence(keys, names, percent, placed, values, spent, order, metric):
+    first, cheap = order[0], min(spent)
+    told = (
+        f"{_titled(keys)}, {percent:g} % removed: ahead is {names[first]} (test {metric.label} "
+        f"{values[:, first].mean():.4f}, mean rank {placed[:, first].mean():.1f} of {len(keys)}, "
+        f"{plural(round(spent[first], 1))} of retraining)"
+    )
+    frugal = [k for k in order if spent[k] <= cheap + 1e-9]
+    if first not in frugal:
+        best = frugal[0]
+        told += f"; of those that spent the fewest, {plural(round(cheap, 1))}, {names[best]} ({values[:, best].mean():.4f})"
+    seeds = len(values)
+    return told + f"; n = {seeds} seed{'s' * (seeds != 1)}."
+
+
+@matplotlib.rc_context(STYLE)
+def draw(folder, summary, results, metric):
+    """`methods`: what judges on test against the share of weights left, and, at the highest level that all came to, against
+    the epochs spent; a row per cell and target. Nothing where there are no several methods.
+    """
+    found = groups(summary)
+    if not found:
+        return
+    most = max(map(len, found))
+    figure, axes = plt.subplots(len(found), 2, figsize=(11, len(found) * (3.6 + 0.05 * most)), squeeze=False)
+    for (left, right), keys in zip(axes, found):
+        highest = (levels(summary, keys) or [None])[-1]
+        scores, others = (list(dict.fromkeys(key[part] for key in keys)) for part in (slice(2, 3), slice(3, None)))
+        for key in keys:
+            score, other = scores.index(key[2:3]), others.index(key[3:])
+            style = dict(
+                color=plt.get_cmap("tab10")(score % 10), marker=MARKS[other % len(MARKS)], linestyle=LINES[other % len(LINES)],
+                markersize=4, linewidth=1.2,
+            )  # fmt: skip
+            own = of_series(summary, key)
+            own = own.assign(left=100 * own["kept"] / own["total"])
+            own = own[own["left"] > 0]
+            band(left, *_repeated(own, "left", f"best_test_{metric.name}"), metric, label=name(key, keys), **style)
+            if highest is not None:
+                _by_epochs(right, own, of_series(results, key), highest, metric, style)
+        common = [100 - percent for percent in levels(summary, keys) if percent < 100]
+        left.set(xscale="log", xlabel="% of the weights left", ylabel=f"test {metric.label}", title=_titled(keys))
+        left.invert_xaxis()
+        if len(common) <= 12:
+            left.set_xticks(common, [f"{share:g}" for share in common])
+            left.set_xticks([], minor=True)
+        told = f"{highest:g} % removed" if highest is not None else "there is no level that all methods came to"
+        right.set(xlabel="epochs of retraining since the base", ylabel=f"test {metric.label}", title=told, ylim=left.get_ylim())
+        handles, labels = left.get_legend_handles_labels()
+        if len(found) > 1:
+            left.legend(handles, labels, fontsize=6)
+    if len(found) == 1:
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
+    seeds = summary["seed"].nunique()
+    told = "left: best epoch; right: by epochs spent, those of earlier levels included"
+    head(figure, f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""))
+    save(figure, folder, "methods")
+
+
+def _titled(keys):
+    """The cell and the target that methods share."""
+    return f"{NAMES.get(keys[0][0], keys[0][0])}, {keys[0][1]}"
+
+
+def _by_epochs(axis, own, rows, percent, metric, style):
+    """The last level's rows, by the epochs that were spent before and in it."""
+    level, rows = own[own["percent"] == percent], rows[rows["percent"] == percent]
+    before = (level["spent"] - level["epochs"]).set_axis(level["seed"])
+    rows = rows.assign(spent=rows["epoch"] + rows["seed"].map(before))
+    band(axis, *_repeated(rows, "spent", f"test_{metric.name}"), metric, **style)
