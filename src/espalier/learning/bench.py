@@ -196,8 +196,8 @@ class Bench:
         """The way back."""
         return masks if self.task.logged else Masks({name.removeprefix("model."): mask for name, mask in masks.items()})
 
-    def masks(self, model, cut, percent):
-        """The `Masks` of a cut of the weights in `model` to a percent."""
+    def masks(self, model, cut, percent, memory=None):
+        """The `Masks` of a cut of the weights in `model` to a percent. memory: a dict that cuts of the same weights share."""
         score = cut.score
         if not isinstance(score, str):
             keywords = dict(score)
@@ -209,7 +209,7 @@ class Bench:
             generator=generator(self.seed, "score", percent), structure=cut.structure, block=tuple(cut.block),
             data=_Batches(self, batches, lambda batch: tuple(batch[:-1])),
             backward=lambda: self.backward(model), loss=self.task.curvature,
-            targets=_Batches(self, batches, lambda batch: batch[-1]),
+            targets=_Batches(self, batches, lambda batch: batch[-1]), memory=memory,
         )  # fmt: skip
         model.zero_grad()
         return masks

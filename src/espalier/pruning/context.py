@@ -17,7 +17,7 @@ class Context:
     None: those count that are there.
     loss: of the outputs, `cross_entropy` or `squared_error`, for scores that look at its curvature; targets: those of the
     batches of `data`, for what among them is not judged, or None: all is.
-    memory: what a score found out that it needs once more for the same cut.
+    memory: what a score found out about the model as it is, for the next cut of the same.
     """
 
     model: nn.Module
@@ -26,7 +26,7 @@ class Context:
     backward: Callable | None = None
     loss: str | None = None
     targets: Iterable | None = None
-    memory: dict = field(default_factory=dict, init=False)
+    memory: dict = field(default_factory=dict)
     _done: bool = field(default=False, init=False)
 
     def gradient(self, name):

@@ -47,16 +47,20 @@ def make_masks(
     backward=None,
     loss=None,
     targets=None,
+    memory=None,
 ):
     """The `Masks` that `prune` would cut by; the model stays as it is. Arguments as for `prune`.
 
-    targets: those of the batches of `data`, for scores that leave out what is not judged.
+    targets: those of the batches of `data`, for scores that leave out what is not judged.  memory: a dict that calls for the
+    same weights share, in which scores keep what takes long.
     """
     percent = check_percent(percent)
     for name, value, known in (("structure", structure, STRUCTURES), ("rule", rule, RULES)):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    context = Context(model, data, generator or torch.Generator().manual_seed(0), backward, loss, targets)
+    context = Context(
+        model, data, generator or torch.Generator().manual_seed(0), backward, loss, targets, {} if memory is None else memory
+    )
     if structure == "unit":
         if target != "both" or rule != "exact":
             raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")

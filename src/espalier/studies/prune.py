@@ -167,11 +167,12 @@ class _Study:
 
     def curve(self, bench, model, cut):
         weights, rows = {name: value.clone() for name, value in model.state_dict().items()}, []
+        memory = {}
         for percent in range(101):
             model.load_state_dict(weights)
             if not self.possible(model, percent):
                 break
-            bench.masks(model, cut, percent).cut(model)
+            bench.masks(model, cut, percent, memory).cut(model)
             score = bench.score(model, bench.judge, "prune", percent, 0)
             rows.append({
                 **self.job, "seed": self.config.seed, "percent": percent, "judge": bench.judge, self.metric.name: score.value,

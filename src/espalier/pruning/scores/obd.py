@@ -11,7 +11,9 @@ from espalier.pruning.curvature import diagonal
 
 def obd(weights, context):
     """weights: name -> tensor.  Returns name -> tensor of the same shape, in units of the loss; low goes first."""
-    curvature = diagonal(list(weights), context)
+    if "diagonal" not in context.memory:
+        context.memory["diagonal"] = diagonal(list(weights), context)
+    curvature = context.memory["diagonal"]
     return {name: curvature[name] * weight.double().square() / 2 for name, weight in weights.items()}
 
 

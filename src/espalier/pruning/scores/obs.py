@@ -20,26 +20,25 @@ DAMPING = 1e-6
 def obs(weights, context):
     """weights: name -> tensor.  Returns name -> tensor of the same shape; low goes first."""
     scores = {}
-    for name, hessian in hessians(weights, context).items():
-        inverse = torch.linalg.inv(hessian)
+    for name, (_, inverse) in hessians(weights, context).items():
         scores[name] = weights[name].double().square() / (2 * inverse.diagonal().clamp(min=torch.finfo(inverse.dtype).tiny))
     return scores
 
 
 def hessians(weights, context):
-    """Name -> H `(inputs, inputs)` of the layer of every weight, float64; computed once for a cut."""
+    """Name -> (H `(inputs, inputs)` of the layer of every weight, its inverse), float64."""
     if "hessians" not in context.memory:
         moments = second_moments(list(weights), context)
         damped = {name: one + DAMPING * torch.eye(len(one), dtype=one.dtype) for name, one in moments.items()}
-        context.memory["hessians"] = damped
+        context.memory["hessians"] = {name: (one, torch.linalg.inv(one)) for name, one in damped.items()}
     return context.memory["hessians"]
 
 
 def compensated(weights, masks, context):
     """The weights after the cut.  masks: name -> bool tensor, True = kept.  Returns name -> tensor in the weights' dtype."""
     found = {}
-    for name, hessian in hessians(weights, context).items():
-        inverse, rows = torch.linalg.inv(hessian), []
+    for name, (hessian, inverse) in hessians(weights, context).items():
+        rows = []
         for row, mask in zip(weights[name].double(), masks[name]):
             rows.append(_row(row, mask, hessian, inverse))
         found[name] = torch.stack(rows).to(weights[name].dtype)
