@@ -8,7 +8,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
-from espalier.analysis.figures import STYLE, _repeated, band, head, interval, save, series, titled
+from espalier.analysis.figures import STYLE, _repeated, band, grid, head, interval, save, series, titled
 from espalier.analysis.page import Table, number
 from espalier.analysis.tables import NAMES, of_series, plural
 
@@ -34,11 +34,11 @@ def levels(summary, keys):
     return sorted(set.intersection(*(set(of_series(summary, key)["percent"]) for key in keys)))
 
 
-def ranks(summary, keys, percent, metric):
-    """Ranks of the methods at a level by the test value of their best epoch, 1 the best, of equals the mean: an array of seeds
-    x methods; and the values likewise. Seeds that not all methods have are left out.
+def ranks(summary, keys, percent, metric, what="best"):
+    """Ranks of the methods at a level by the test value of their best epoch, or right after the `cut`, 1 the best, of equals
+    the mean: an array of seeds x methods; and the values likewise. Seeds that not all methods have are left out.
     """
-    column = f"best_test_{metric.name}"
+    column = f"{what}_test_{metric.name}"
     frames = [of_series(summary, key) for key in keys]
     frames = [frame[frame["percent"] == percent].set_index("seed")[column] for frame in frames]
     seeds = sorted(set.intersection(*(set(frame.index) for frame in frames)))
@@ -136,6 +136,38 @@ def draw(folder, summary, results, metric):
     told = "left: best epoch; right: by epochs spent, those of earlier levels included"
     head(figure, f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""))
     save(figure, folder, "methods")
+
+
+@matplotlib.rc_context(STYLE)
+def draw_structures(folder, summary, metric):
+    """`structures`: what judges on test against the share of weights left, where the units or blocks of a cell stand beside its
+    single weights: equal percents of them are not equal sizes. Nothing where they do not.
+    """
+    whole = summary["target"].eq("unit") | summary["target"].str.endswith("-block")
+    cells = [cell for cell, own in whole.groupby(summary["cell"], sort=False) if own.nunique() == 2]
+    if not cells:
+        return
+    figure, axes = grid(len(cells), 6.0, 3.8)
+    for axis, cell in zip(axes, cells):
+        keys = [key for key in series(summary) if key[0] == cell]
+        for place, key in enumerate(keys):
+            own = of_series(summary, key)
+            own = own.assign(left=100 * own["kept"] / own["total"])
+            style = dict(color=plt.get_cmap("tab10")(place % 10), linestyle=LINES[place % len(LINES)], linewidth=1.2)
+            label = titled(key, [key], 1) + f", {key[2]}"
+            marker = MARKS[place % len(MARKS)]
+            points = _repeated(own, "left", f"cut_test_{metric.name}")
+            band(axis, *points, metric, label=label, marker=marker, markersize=4, **style)
+            retrained = own[own["epochs"] > 0]
+            if len(retrained):
+                x, values = _repeated(retrained, "left", f"best_test_{metric.name}")
+                means = [np.mean(value) for value in values]
+                axis.plot(x, means, marker, color=style["color"], markersize=5, markerfacecolor="white", linestyle="")
+        axis.set(xlabel="% of the weights left", ylabel=f"test {metric.label}", title=NAMES.get(cell, cell), xlim=(100, 0))
+        axis.legend(fontsize=7)
+    told = "line: right after the cut" + ("; hollow: best after retraining" if summary["epochs"].any() else "")
+    head(figure, f"{told}; n = {summary['seed'].nunique()}")
+    save(figure, folder, "structures")
 
 
 def _titled(keys):

@@ -9,6 +9,7 @@ CAPTIONS = {
     "regain": "Retraining, epoch by epoch, of the levels that lost more than the tolerance.",
     "worth": "Time of a forward pass and bytes, by level: dense, masked, torch's CSR, and shrunk.",
     "methods": "Methods: test against the share of weights left, and at the highest level by epochs of retraining spent.",
+    "structures": "Units or blocks beside single weights, by the share of weights left: equal percents are not equal sizes.",
     "survivors": "Share of weights left in every layer, kind of weight and gate.",
 }
 

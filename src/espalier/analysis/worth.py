@@ -17,19 +17,22 @@ PANELS = {"ms_1": "batch 1, ms", "ms_32": "batch 32, ms", "bytes": "KiB"}
 
 @matplotlib.rc_context(STYLE)
 def draw(folder, rows):
-    """rows: those of costs.csv.  Figure `worth`: a panel per measure."""
+    """rows: those of costs.csv.  Figure `worth`: a panel per measure, a row per cell and target."""
     frame = pd.DataFrame(rows)
     frame = frame[frame["ms_1"].notna()] if "ms_1" in frame else frame.head(0)
     if frame.empty:
         return
-    figure, axes = grid(3, 4.0, 3.2)
-    for axis, (column, title) in zip(axes, PANELS.items()):
+    kinds = list(frame.groupby(["cell", "target"], sort=False))
+    figure, axes = grid(3 * len(kinds), 4.0, 3.2)
+    panels = [(about, part, panel) for about, part in kinds for panel in PANELS.items()]
+    for axis, ((cell, target), part, (column, title)) in zip(axes, panels):
         for name, colour in NETWORKS.items():
-            own = frame[frame["network"] == name].groupby("percent")[column].median()
+            own = part[part["network"] == name].groupby("percent")[column].median()
             values = own.to_numpy(dtype=float) / (1024 if column == "bytes" else 1)
             axis.plot(own.index, values, marker="o", markersize=3, color=colour, label=name, linewidth=1.2)
-        axis.set(title=title, xlabel="percent removed", ylim=(0, None))
-        ticks = np.array(sorted(frame["percent"].unique()), dtype=float)
+        which = f"{tables.NAMES.get(cell, cell)}, {target}: " if len(kinds) > 1 else ""
+        axis.set(title=which + title, xlabel="percent removed", ylim=(0, None))
+        ticks = np.array(sorted(part["percent"].unique()), dtype=float)
         axis.set_xticks(ticks[:: max(1, len(ticks) // 6)])
     axes[0].legend(fontsize=7)
     save(figure, folder, "worth")

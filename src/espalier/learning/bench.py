@@ -205,7 +205,7 @@ class Bench:
         batches = getattr(SCORES.get(score) if isinstance(score, str) else score, "batches", SCORE_BATCHES)
         model.zero_grad()
         masks = make_masks(
-            model, target=cut.target, percent=percent, score=score, scope=cut.scope, rule=cut.rule,
+            model, target=cut.target, percent=percent, score=score, scope=cut.scope, rule=cut.rule, modules=cut.modules,
             generator=generator(self.seed, "score", percent), structure=cut.structure, block=tuple(cut.block),
             data=_Batches(self, batches, lambda batch: tuple(batch[:-1])),
             backward=lambda: self.backward(model), loss=self.task.curvature,

@@ -28,7 +28,7 @@ class Cut:
     """What goes before training, as `espalier.prune` takes it.
 
     score: the name of one of ours, or the `_target_` of a function and its keywords.
-    ranked: whose weights are ranked, by default those that are cut.
+    ranked: whose weights are ranked, by default those that are cut.  modules: names of those to stay inside; None: all.
     """
 
     percent: float
@@ -39,6 +39,7 @@ class Cut:
     rule: str = "exact"
     block: tuple = (4, 4)
     ranked: Start | None = None
+    modules: tuple | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,12 @@ class FeedForward(nn.Module):
             layers += [nn.Linear(inputs, units, bias=bias), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
         self.layers = nn.Sequential(*layers, nn.Linear(*last, bias=bias))
 
+    @property
+    def readers(self):
+        """Which layer reads the units of each hidden layer."""
+        names = [f"layers.{number}" for number, layer in enumerate(self.layers) if isinstance(layer, nn.Linear)]
+        return {name: [reader] for name, reader in pairwise(names)}
+
     def forward(self, examples):
         """examples: `(N, ...)` with `features` numbers each.  Returns `(N, outputs)`."""
         return self.layers(examples.flatten(1))

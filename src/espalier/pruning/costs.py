@@ -7,7 +7,7 @@ import time
 import torch
 from torch import nn
 
-from espalier.pruning.csr import CsrLayer, to_csr
+from espalier.pruning.csr import CsrLayer, CsrLinear, to_csr
 from espalier.pruning.export import maker
 
 #: Time steps of the sequences that multiply-adds and latency are told for.
@@ -54,17 +54,19 @@ def latency(models, inputs, repeats):
 
 def size(model, inputs, steps):
     """Parameters, those that are not zero, bytes, and multiply-adds per sequence of `steps` time steps."""
-    sparse = [module for module in model.modules() if isinstance(module, CsrLayer)]
+    sparse = [module for module in model.modules() if isinstance(module, (CsrLayer, CsrLinear))]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     nonzero = sum(int(parameter.count_nonzero()) for parameter in model.parameters())
     content = io.BytesIO()
     torch.save(model.state_dict(), content)
     total, products = content.tell(), 0
     for layer in sparse:
-        kept = sum(matrix._nnz() for directions in layer.weights for weights in directions for matrix in weights[:2])
-        biases = sum(bias.numel() for directions in layer.weights for weights in directions for bias in weights[2:])
-        parameters, nonzero, total = parameters + kept + biases, nonzero + kept + biases, total + layer.bytes
-        products += kept * steps
+        kept, biases = sum(matrix._nnz() for matrix in layer.matrices), sum(bias.numel() for bias in layer.biases)
+        parameters, nonzero = parameters + kept + biases, nonzero + kept + biases
+        for matrix in layer.matrices:
+            total += sum(part.nbytes for part in (matrix.values(), matrix.col_indices(), matrix.crow_indices()))
+        total += sum(bias.nbytes for bias in layer.biases)
+        products += kept * (steps if isinstance(layer, CsrLayer) else 1)
     seen = []
 
     def recurrent(module, inputs, output):

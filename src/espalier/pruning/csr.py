@@ -1,4 +1,4 @@
-"""Recurrent layers with their weights in torch's sparse CSR layout, to measure what unstructured sparsity is worth.
+"""Recurrent and linear layers with their weights in torch's sparse CSR layout, to measure what unstructured sparsity is worth.
 
 torch has no recurrent kernel for sparse weights, so the loop over time is written out: `i2h` is one sparse product for all
 steps, `h2h` one per step. States are kept as columns, which is how a CSR matrix multiplies.
@@ -34,15 +34,13 @@ class CsrLayer(nn.Module):
             self.weights.append(directions)
 
     @property
-    def bytes(self):
-        """Of values, column numbers and row starts, and of the biases."""
-        total = 0
-        for directions in self.weights:
-            for i2h, h2h, *biases in directions:
-                for matrix in (i2h, h2h):
-                    total += sum(part.nbytes for part in (matrix.values(), matrix.col_indices(), matrix.crow_indices()))
-                total += sum(bias.nbytes for bias in biases)
-        return total
+    def matrices(self):
+        """Its sparse matrices."""
+        return [matrix for directions in self.weights for weights in directions for matrix in weights[:2]]
+
+    @property
+    def biases(self):
+        return [bias for directions in self.weights for weights in directions for bias in weights[2:]]
 
     def forward(self, inputs, state=None):
         if state is not None:
@@ -80,6 +78,26 @@ class CsrLayer(nn.Module):
         return torch.stack(out), (h.t(), c.t())
 
 
+class CsrLinear(nn.Module):
+    """What an `nn.Linear` computes, from its weight in CSR. Inference only."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.weight, self.bias = _csr(module.weight.detach()), None if module.bias is None else module.bias.detach()
+
+    @property
+    def matrices(self):
+        return [self.weight]
+
+    @property
+    def biases(self):
+        return [] if self.bias is None else [self.bias]
+
+    def forward(self, inputs):
+        found = (self.weight @ inputs.flatten(0, -2).t()).t().unflatten(0, inputs.shape[:-1])
+        return found if self.bias is None else found + self.bias
+
+
 def _csr(weight):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that CSR is in beta state
@@ -89,12 +107,17 @@ def _csr(weight):
 
 
 def to_csr(model):
-    """A copy of a model for inference whose `nn.RNN`, `nn.GRU` and `nn.LSTM` have their weights in CSR."""
+    """A copy of a model for inference whose `nn.RNN`, `nn.GRU` and `nn.LSTM` have their weights in CSR; or, where it has none
+    of these, its `nn.Linear`.
+    """
     twin = copy.deepcopy(model).eval()
+    kind, layer = nn.RNNBase, CsrLayer
+    if not any(isinstance(module, nn.RNNBase) for module in twin.modules()):
+        kind, layer = nn.Linear, CsrLinear
     for name, module in list(twin.named_modules()):
-        if isinstance(module, nn.RNNBase):
+        if isinstance(module, kind):
             if not name:
-                return CsrLayer(module).eval()
+                return layer(module).eval()
             parent, _, short = name.rpartition(".")
-            setattr(twin.get_submodule(parent), short, CsrLayer(module).eval())
+            setattr(twin.get_submodule(parent), short, layer(module).eval())
     return twin

@@ -8,8 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from espalier.errors import InputError
+from espalier.pruning.chains import ShrunkChains, find_chains
 from espalier.pruning.life import Life
-from espalier.pruning.units import all_units, check_readers, refuse_unusual
+from espalier.pruning.selection import refuse_compiled
+from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual, split_readers
 
 
 @dataclass
@@ -32,12 +34,13 @@ class Plan:
 @torch.no_grad()
 def plan(model, readers=None):
     """The `Plan` of shrinking a model; the model stays as it is. Arguments and errors as for `shrink`."""
-    return _Shrinking(model, readers).plan
+    return _plan_of(*_works(model, readers))
 
 
 @torch.no_grad()
 def shrink(model, readers=None, say=print):
-    """A new model without the dead hidden units of its RNN, GRU and LSTM modules, any depth, both directions, and their cells.
+    """A new model without the dead hidden units of its RNN, GRU and LSTM modules, any depth, both directions, and their cells;
+    and without those of chains of `nn.Linear` in an `nn.Sequential` with element-wise functions between them.
 
     A unit is dead if nothing that lives reads it, if its output is always zero (from the zero state that torch starts with), or
     if it is a constant (of an RNN: no incoming weights) that can be folded into the biases that follow. What lives
@@ -47,19 +50,44 @@ def shrink(model, readers=None, say=print):
     keeps fewer units than another is filled up with zero units; with a projection at least `proj_size + 1` stay.
     readers: which modules read the output of each recurrent module, by names: `{"rnn": ["head"]}`; `[]`: nobody in the model,
     so that the output itself gets narrower. A linear layer that reads the output several times side by side (a flattened
-    sequence): `("head", copies)`. Recurrent modules that are not named stay as wide as they are. Our own models, and a model
-    that is itself an RNN, need none.
+    sequence): `("head", copies)`. Of a chain: `{"mlp.0": ["mlp.2"]}`. Modules that are not named stay as wide as they are. Our
+    own models, and a model that is itself an RNN or an `nn.Sequential` of linear layers, need none.
     say: called with a line per layer before anything is removed; None: nothing.
 
     Returns: a model of the same class, of plain torch modules.
     Raises: InputError if all units of a layer are dead, a reader is missing or impossible, parameters are shared or on the meta
     device.
     """
-    work = _Shrinking(model, readers)
+    chains, work = _works(model, readers)
     if say:
-        for line in work.plan.lines:
+        for line in _plan_of(chains, work).lines:
             say(line)
-    return work.build()
+    small = work.build() if work else model
+    return chains.build(small) if chains else small
+
+
+def _works(model, readers):
+    """What is to be done about chains of linear layers, and about recurrent modules; None where there are none.
+
+    The two do not touch each other: a chain begins with the rows of what reads recurrent units.
+    """
+    refuse_compiled(model)
+    readers, linear = split_readers(model, readers)
+    found = find_chains(model, linear)
+    refuse_unusual(model, {name for one in found for name in (*one.rows, *(column.name for column in one.feeds))})
+    chains = ShrunkChains(found) if found else None
+    return chains, None if chains and not recurrent_modules(model) else _Shrinking(model, readers)
+
+
+def _plan_of(chains, work):
+    """One `Plan` of both."""
+    found = work.plan if work else Plan({}, {}, {}, [])
+    if chains:
+        keep = {(name, 0, 0): units for name, units in chains.keep.items()}
+        folded = {(name, 0, 0): count for name, count in chains.folded.items() if count}
+        hidden = {name: len(units) for name, units in chains.keep.items()}
+        found = Plan(found.keep | keep, found.hidden | hidden, found.folded | folded, [*found.lines, *chains.lines])
+    return found
 
 
 class _Shrinking:

@@ -6,13 +6,14 @@ import torch
 from torch.nn import functional as F
 
 from espalier.errors import InputError
+from espalier.pruning.chains import find_chains
 from espalier.pruning.masks import Masks
 from espalier.pruning.rules import RULES
 from espalier.pruning.scopes import groups
 from espalier.pruning.scores import SCORES
 from espalier.pruning.selection import inside, module_names, refuse_compiled, refuse_missing, select
 from espalier.pruning.unit_scores import UNIT_SCORES
-from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual
+from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual, split_readers
 
 STRUCTURES = ("weight", "unit", "block")
 UNIT_SCOPES = {"global": lambda one: "all", "layer": lambda one: (one.module, one.layer), "tensor": lambda one: one}
@@ -85,6 +86,23 @@ def check_block(block):
     return pair
 
 
+def every_unit(model, readers=None, names=None):
+    """The `Units` of recurrent modules and the `LinearUnits` of chains in a model, or of those that are named.
+
+    Raises: InputError if a name matches none, or readers are missing or impossible.
+    """
+    readers, chains = split_readers(model, readers)
+    linear = find_chains(model, chains)
+    recurrent = list(recurrent_modules(model))
+    refuse_missing(names, [*recurrent, *chains], "recurrent module")
+    wanted = [name for name in recurrent if inside(name, names)]
+    found = []
+    if wanted or not linear:
+        checked = check_readers(model, readers, wanted or None)
+        found = [one for one in all_units(model, checked) if one.module in wanted]
+    return found + [one for one in linear if inside(one.module, names)]
+
+
 def units(model, percent, score, scope, modules, readers, context):
     """Masks that silence whole hidden units: their rows in every gate, their biases, and their columns wherever they are read.
 
@@ -94,11 +112,7 @@ def units(model, percent, score, scope, modules, readers, context):
     if scope not in UNIT_SCOPES:
         raise InputError(f"scope of units must be one of {', '.join(UNIT_SCOPES)}, got {scope!r}")
     refuse_compiled(model)
-    names, recurrent = module_names(modules), list(recurrent_modules(model))
-    refuse_missing(names, recurrent, "recurrent module")
-    wanted = [name for name in recurrent if inside(name, names)]
-    checked = check_readers(model, readers, wanted or None)
-    chosen = [one for one in all_units(model, checked) if one.module in wanted]
+    chosen = every_unit(model, readers, module_names(modules))
     involved = {name for one in chosen for name in (*one.rows, *(column.name for column in one.feeds))}
     refuse_unusual(model, involved)
     parameters = dict(model.named_parameters())

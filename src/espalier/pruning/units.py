@@ -11,6 +11,11 @@ from espalier.pruning import reparametrised
 from espalier.pruning.selection import refuse_compiled
 
 RECURRENT = (nn.RNN, nn.GRU, nn.LSTM, nn.RNNCell, nn.GRUCell, nn.LSTMCell)
+#: What treats every number on its own, in whatever mode.
+ELEMENTWISE = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Tanh, nn.Sigmoid,
+    nn.LogSigmoid, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Softsign, nn.Tanhshrink, nn.Identity, nn.Dropout,
+)  # fmt: skip
 #: Number of gates -> the gate whose pre-activation of zero keeps a unit's output at zero, from a zero state: the only one;
 #: n of r, z, n; g of i, f, g, o.
 CANDIDATE = {1: 0, 3: 2, 4: 2}
@@ -44,6 +49,16 @@ class Units:
     @property
     def hidden(self):
         return self.owner.hidden_size
+
+    @property
+    def incoming(self):
+        """The weights that have the units' gates stacked in their rows."""
+        return [self.get(kind) for kind in ("weight_ih", "weight_hh")]
+
+    @property
+    def own(self):
+        """What the units tell each other, or None where a projection stands between."""
+        return None if self.projected else self.get("weight_hh")
 
     @property
     def projected(self):
@@ -92,6 +107,19 @@ def recurrent_modules(model):
     return {name: module for name, module in model.named_modules() if isinstance(module, RECURRENT)}
 
 
+def sequential_readers(model):
+    """Who reads whom in an `nn.Sequential`: name of an `nn.Linear` -> [name of the next], where it is a chain."""
+    found, source = {}, None
+    for name, module in model.named_children():
+        if type(module) is nn.Linear:
+            if source is not None:
+                found[source] = [name]
+            source = name
+        elif type(module) not in ELEMENTWISE:
+            source = None
+    return found
+
+
 def known_readers(model):
     """Who reads whom, as far as the model says so: by an attribute `readers` (a dict), also of a submodule; or None."""
     found = {}
@@ -100,7 +128,20 @@ def known_readers(model):
         if isinstance(own, dict):
             dot = f"{prefix}." if prefix else ""
             found |= {dot + source: [dot + reader for reader in readers] for source, readers in own.items()}
+    if not found and isinstance(model, nn.Sequential):
+        return sequential_readers(model) or None
     return found or ({"": []} if isinstance(model, RECURRENT) else None)
+
+
+def split_readers(model, readers):
+    """(readers of recurrent modules, or None; readers of linear layers), from what was given or the model itself says."""
+    readers = known_readers(model) if readers is None else readers
+    if not isinstance(readers, dict):
+        return readers, {}
+    modules = dict(model.named_modules())
+    linear = {name: entries for name, entries in readers.items() if isinstance(modules.get(name), nn.Linear)}
+    rest = {name: entries for name, entries in readers.items() if name not in linear}
+    return rest or (None if linear else readers), linear
 
 
 def check_readers(model, readers, modules=None):

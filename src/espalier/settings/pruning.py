@@ -49,6 +49,7 @@ class Tolerance:
 @dataclass
 class PruneConfig(TrainConfig):
     target: Optional[Target] = None
+    modules: Optional[List[str]] = None
     percent: Any = None
     structure: Structure = Structure.weight
     block: List[int] = field(default_factory=lambda: [4, 4])
@@ -70,7 +71,8 @@ class PruneConfig(TrainConfig):
     def __post_init__(self):
         super().__post_init__()
         units = self.structure == Structure.unit
-        self.target = self.target or Target["linear" if isinstance(self.model, FeedForward) else "both"]
+        linear = isinstance(self.model, FeedForward) and not units
+        self.target = self.target or Target["linear" if linear else "both"]
         if isinstance(self.model, FeedForward):
             self.check_feedforward_cut()
         # Of weights all may go, of units never all.
@@ -94,6 +96,8 @@ class PruneConfig(TrainConfig):
             raise InputError(
                 f"schedule.epoch={self.schedule['epoch']} is after the last epoch of the base, {self.trainer.max_epochs}"
             )
+        if self.modules is not None and not self.modules:
+            raise InputError("modules must name at least one module; leave it away for all")
         if len(self.block) != 2 or min(self.block) < 1:
             raise InputError(f"block must be [rows, columns], both positive, got {list(self.block)}")
         for name in ("regain", "safe"):
@@ -102,12 +106,10 @@ class PruneConfig(TrainConfig):
 
     def check_feedforward_cut(self):
         """Raise InputError about what only recurrent networks have, or can be shipped."""
-        if self.target != Target.linear:
+        if self.target != Target.linear and self.structure != Structure.unit:
             raise InputError(f"target={self.target.name} names recurrent weights, model=feedforward has none: target=linear")
-        if self.structure == Structure.unit:
-            raise InputError("structure=unit is of recurrent layers, model=feedforward has none: structure=weight or block")
-        if self.export or self.costs:
-            raise InputError("export and costs are of recurrent networks: leave them away with model=feedforward")
+        if self.export:
+            raise InputError("export writes recurrent networks: leave it away with model=feedforward")
 
     def checked_score(self):
         """The name of a score of ours, or the plain keys of one of the user's.  Raises: InputError."""
@@ -136,7 +138,7 @@ class PruneConfig(TrainConfig):
         if self.schedule.get("of") == "left":
             left = math.prod(1 - percent / 100 for percent in percents)
             percents = [round(100 * (1 - left), 10)]
-        for percent in percents if self.base is None and isinstance(self.model, Model) else ():
+        for percent in percents if self.base is None and isinstance(self.model, (Model, FeedForward)) else ():
             for hidden in self.model.hidden:
                 if round(percent / 100 * hidden) >= hidden:
                     raise InputError(f"percent={percent} would remove all {hidden} units of a layer; lower it")

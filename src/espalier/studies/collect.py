@@ -63,6 +63,7 @@ def pruning(folder, directories, about, unfinished=()):
         costs = tables.read(folder / "costs.csv")
         worth.draw(folder / "figures", costs)
     methods.draw(folder / "figures", summary, results, metric)
+    methods.draw_structures(folder / "figures", summary, metric)
     report.write(folder, summary, results, first["baselines"], about, metric, held, unfinished, costs)
     return summary
 

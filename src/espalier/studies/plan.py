@@ -62,7 +62,7 @@ def level(config, percent, start, ranked=None, epochs=None, growth=None, rule=No
     percent = int(percent) if percent == int(percent) else float(percent)  # 50.0 is the level 50
     cut = Cut(
         percent, config.target.name, config.structure.name, config.score, config.scope.name, rule or config.rule.name,
-        tuple(config.block), ranked,
+        tuple(config.block), ranked, config.modules and tuple(config.modules),
     )  # fmt: skip
     retrain = config.retrain
     stop = epochs is None and retrain.mode.name == "until_regained"

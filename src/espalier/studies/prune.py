@@ -11,7 +11,7 @@ from espalier.learning.bench import load_data
 from espalier.learning.board import Board
 from espalier.pruning import recurrent_weights
 from espalier.pruning.selection import linear_weights
-from espalier.pruning.units import all_units, check_readers
+from espalier.pruning.structures import every_unit
 from espalier.runs import files, progress
 from espalier.runs.identity import plain
 from espalier.settings.model import Model
@@ -185,7 +185,7 @@ class _Study:
         """Whether a level leaves every layer a unit."""
         if self.config.structure.name != "unit":
             return True
-        sizes = [one.hidden for one in all_units(model, check_readers(model, None))]
+        sizes = [one.hidden for one in every_unit(model, None, self.config.modules)]
         sizes = [sum(sizes)] if self.config.scope.name == "global" else sizes
         return all(round(percent / 100 * size) < size for size in sizes)
 

@@ -12,7 +12,7 @@ from espalier.pruning import shrink
 from espalier.pruning.costs import worth
 from espalier.pruning.export import export
 from espalier.runs import files, progress
-from espalier.settings.checks import is_own
+from espalier.settings.model import Model
 from espalier.studies.plan import SUFFIX, base_start, base_training, label, prune_run
 from espalier.studies.train import runner_of
 
@@ -30,7 +30,7 @@ def _networks(config):
     """
     runner, start = runner_of(config), base_start(config)
     file = runner.weights_file(start)
-    if not is_own(config.model):
+    if isinstance(config.model, Model):
         if config.base:
             return (
                 lambda path: rebuild(files.load_tensors(path, "level")) if path else load_base(file, base_training(config)),

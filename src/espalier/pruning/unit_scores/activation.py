@@ -23,7 +23,8 @@ def activation(units, context):
     handles = []
     for owner in dict.fromkeys(one.owner for one in units):
         own = [one for one in units if one.owner is owner]
-        look = _look_at_cell if isinstance(owner, nn.RNNCellBase) else _look_at_layers
+        kinds = {nn.Linear: _look_at_linear}
+        look = _look_at_cell if isinstance(owner, nn.RNNCellBase) else kinds.get(type(owner), _look_at_layers)
         handles.append(owner.register_forward_hook(look(own, moments)))
     training, count = context.model.training, 0
     context.model.eval()
@@ -36,7 +37,7 @@ def activation(units, context):
         for handle in handles:
             handle.remove()
     if not count or not all(moment[0].any() for moment in moments.values()):
-        raise InputError("score=activation: data=... held no batch that reaches every recurrent layer")
+        raise InputError("score=activation: data=... held no batch that reaches every layer")
     return {one: (m[2] / m[0] - (m[1] / m[0]).square()).clamp(min=0).sqrt() for one, m in moments.items()}
 
 
@@ -48,6 +49,15 @@ def _note(moments, states):
 def _look_at_cell(units, moments):
     def hook(module, inputs, output):
         _note(moments[units[0]], (output[0] if isinstance(output, tuple) else output).reshape(-1, module.hidden_size))
+
+    return hook
+
+
+def _look_at_linear(units, moments):
+    """A hook that looks at what the functions after the layer make of its outputs."""
+
+    def hook(module, inputs, output):
+        _note(moments[units[0]], units[0].through(output).reshape(-1, module.out_features))
 
     return hook
 

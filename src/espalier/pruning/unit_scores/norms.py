@@ -21,8 +21,8 @@ def magnitude(units, context):
 
 
 def _incoming(units):
-    both = [units.get(kind).detach().double().square().sum(1) for kind in ("weight_ih", "weight_hh")]
-    return sum(both).view(units.gates, units.hidden).sum(0).cpu()
+    rows = [weight.detach().double().square().sum(1) for weight in units.incoming]
+    return sum(rows).view(units.gates, units.hidden).sum(0).cpu()
 
 
 def _outgoing(units):
@@ -34,7 +34,7 @@ def _outgoing(units):
 
 def _own(units):
     """What a unit tells itself, which is incoming and outgoing at once."""
-    if units.projected:
+    if units.own is None:
         return 0.0
-    weight = units.get("weight_hh").detach().double().square().view(units.gates, units.hidden, units.hidden)
+    weight = units.own.detach().double().square().view(units.gates, units.hidden, units.hidden)
     return weight.sum(0).diagonal().cpu()
