@@ -35,6 +35,8 @@ DOOR_OF = {
     "graph": "structure_search", "predictor": "structure_search", "structure_search": "structure_search",
     "thesis_structure": "structure_search", "train": "train",
 }  # fmt: skip
+#: Members that go together only.
+IMAGES = {"digits": ["model=feedforward"], "mnist": ["model=feedforward"], "feedforward": ["data=digits"]}
 GROUPS = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "quick")
 
 
@@ -49,7 +51,10 @@ def test_every_file_in_conf_composes(group, option):
             composed(door_name, "task=logged")
         return
     config = composed(
-        door_name, f"{group}={option}", *(["structure=unit"] if group == "score" and option not in WEIGHT_SCORES else [])
+        door_name,
+        f"{group}={option}",
+        *IMAGES.get(option, []),
+        *(["structure=unit"] if group == "score" and option not in WEIGHT_SCORES else []),
     )
     if group in ("cell", "score"):
         assert plain(config)[group] == option
@@ -60,7 +65,16 @@ def test_members_of_a_group_have_the_same_keys(option):
     import yaml
 
     for group in GROUPS:
-        if group not in ("engine", "experiment", "door", "model", "schedule", "data", "task"):  # which differ by door or member
+        if group not in (
+            "engine",
+            "experiment",
+            "door",
+            "model",
+            "schedule",
+            "data",
+            "task",
+            "retrain",
+        ):  # which differ by door or member
             keys = [
                 set(yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8")))
                 for name in options(group)
@@ -116,7 +130,10 @@ def test_quick_is_for_every_door():
 @pytest.mark.parametrize("kind", options("data"))
 def test_experiments_fit_every_data_set(experiment, kind):
     overrides = [f"experiment={experiment}", f"data={kind}"]
-    if kind == "text" or (kind in ("adding", "copy", "embedded_reber") and experiment != "quick"):
+    if kind in IMAGES:
+        with pytest.raises(InputError, match=f"data={kind} has (no key|images)"):
+            composed("prune", *overrides)
+    elif kind == "text" or (kind in ("adding", "copy", "embedded_reber") and experiment != "quick"):
         with pytest.raises(InputError, match=f"data={kind} has no key"):  # told, not passed over
             composed("prune", *overrides)
     else:

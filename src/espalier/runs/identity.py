@@ -35,7 +35,7 @@ FILES = (
 BORN = (
     (("schedule", "fresh"), (False,)), (("schedule",), ({"name": "one_shot"},)), (("task",), ({"name": "classify"},)),
     (("model", "name"), ("recurrent", "graph")), (("model", "dropout"), (0,)),
-    (("modules",), (None,)), (("retrain", "patience"), (2,)), (("retrain", "min_delta"), (0,)),
+    (("modules",), (None,)),
 )  # fmt: skip
 
 

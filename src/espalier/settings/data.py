@@ -211,7 +211,7 @@ class Own:
 
 
 KINDS = {
-    kind.name: kind for kind in (Reber, ReberCsv, StringsCsv, Sequences, Text, Adding, Copy, EmbeddedReber, Digits, Mnist)
+    kind.name: kind for kind in (Reber, ReberCsv, Digits, Mnist, StringsCsv, Sequences, Text, Adding, Copy, EmbeddedReber)
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any, List, Optional
 from espalier.errors import InputError
 from espalier.learning.training import short
 from espalier.names import SCHEDULES, UNIT_SCORES, WEIGHT_SCORES
-from espalier.settings.checks import is_own, not_negative, own, positive
+from espalier.settings.checks import checked, is_own, not_negative, own, positive
 from espalier.settings.model import FeedForward, Model
 from espalier.settings.training import TrainConfig
 
@@ -29,14 +29,31 @@ class Retrain:
     mode: Mode = Mode.until_regained
     max_epochs: int = 10
     checks_per_epoch: int = 4
-    patience: int = 2
-    min_delta: float = 0.0
 
     def __post_init__(self):
         not_negative("retrain.max_epochs", self.max_epochs)
         positive("retrain.checks_per_epoch", self.checks_per_epoch)
+
+
+@dataclass
+class Improving(Retrain):
+    mode: Mode = Mode.while_improving
+    max_epochs: int = 25
+    patience: int = 2
+    min_delta: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
         positive("retrain.patience", self.patience)
         not_negative("retrain.min_delta", self.min_delta)
+
+
+def retrain_settings(settings):
+    """The checked settings of retraining, from a dict (or as they are); patience has its keys.  Raises: InputError."""
+    if settings is None or isinstance(settings, Retrain):
+        return settings or Retrain()
+    mode = getattr(settings.get("mode"), "name", settings.get("mode", "until_regained"))
+    return checked("retrain", mode, Improving if mode == "while_improving" else Retrain, dict(settings))
 
 
 @dataclass
@@ -59,7 +76,7 @@ class PruneConfig(TrainConfig):
     base: Optional[str] = None
     base_weights: Weights = Weights.best
     schedule: Any = None
-    retrain: Retrain = field(default_factory=Retrain)
+    retrain: Any = None
     regain: Tolerance = field(default_factory=Tolerance)
     safe: Tolerance = field(default_factory=Tolerance)
     curve: bool = True
@@ -70,6 +87,7 @@ class PruneConfig(TrainConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        self.retrain = retrain_settings(self.retrain)
         units = self.structure == Structure.unit
         linear = isinstance(self.model, FeedForward) and not units
         self.target = self.target or Target["linear" if linear else "both"]

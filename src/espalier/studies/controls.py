@@ -9,7 +9,7 @@ import dataclasses
 
 from espalier.names import GATES
 from espalier.runs import progress
-from espalier.settings import Mode
+from espalier.settings import Mode, Retrain
 from espalier.settings.checks import is_own
 from espalier.settings.data import usual
 from espalier.settings.model import Model
@@ -18,7 +18,7 @@ from espalier.studies.plan import as_train, prune_run, train_run
 
 def trained_on(config):
     """The pruning configuration of the first control."""
-    retrain = dataclasses.replace(config.retrain, mode=Mode.fixed)
+    retrain = Retrain(Mode.fixed, config.retrain.max_epochs, config.retrain.checks_per_epoch)
     once = {"name": "one_shot"}
     return dataclasses.replace(config, percent=[0], retrain=retrain, schedule=once, curve=False, controls=False)
 
