@@ -92,4 +92,4 @@ def read_idx(path, dimensions):
     if len(content) - head != need or not need:
         told = " x ".join(map(str, sizes))
         raise InputError(f"{path}: {len(content) - head} bytes for {told} of them: it is damaged or not whole")
-    return np.frombuffer(content, np.uint8, offset=head).reshape(sizes)
+    return np.frombuffer(content, np.uint8, offset=head).reshape(sizes).copy()

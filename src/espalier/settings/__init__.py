@@ -8,7 +8,9 @@ from espalier.settings.data import (
     Adding,
     Batching,
     Copy,
+    Digits,
     EmbeddedReber,
+    Mnist,
     Reber,
     ReberCsv,
     Sequences,
@@ -17,15 +19,15 @@ from espalier.settings.data import (
     Text,
     TokenKind,
 )  # fmt: skip
-from espalier.settings.model import GateMask, GraphModel, H2h, Init, Model, Readout, Sinks, Skip
+from espalier.settings.model import FeedForward, GateMask, GraphModel, H2h, Init, Model, Readout, Sinks, Skip
 from espalier.settings.pruning import Mode, PruneConfig, Retrain, Rule, Scope, Structure, Target, Tolerance, Weights
 from espalier.settings.search import Graph, Initial, Predictor, StructureConfig
 from espalier.settings.training import Logger, Optimizer, TrainConfig, Trainer
 
 __all__ = [
-    "Adding", "Batching", "Copy", "EmbeddedReber", "GateMask", "Graph", "GraphModel", "H2h", "Init", "Initial", "Logger",
-    "Mode", "Model", "Optimizer", "Predictor", "PruneConfig", "Readout", "Reber", "ReberCsv", "Retrain", "Rule", "Scope",
-    "Sequences", "Shares", "Sinks", "Skip", "StringsCsv", "Structure", "StructureConfig", "Target", "Text", "TokenKind",
-    "Tolerance",
-    "TrainConfig", "Trainer", "Weights", "from_yaml", "notes", "register", "to_config",
+    "Adding", "Batching", "Copy", "Digits", "EmbeddedReber", "FeedForward", "GateMask", "Graph", "GraphModel", "H2h",
+    "Init", "Initial", "Logger", "Mnist", "Mode", "Model", "Optimizer", "Predictor", "PruneConfig", "Readout",
+    "Reber", "ReberCsv", "Retrain", "Rule", "Scope", "Sequences", "Shares", "Sinks", "Skip", "StringsCsv",
+    "Structure", "StructureConfig", "Target", "Text", "TokenKind", "Tolerance", "TrainConfig", "Trainer", "Weights",
+    "from_yaml", "notes", "register", "to_config",
 ]  # fmt: skip

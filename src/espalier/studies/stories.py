@@ -8,8 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from espalier import names
+from espalier import names, tasks
 from espalier.errors import InputError
+from espalier.learning.training import short
 from espalier.runs import progress
 from espalier.runs.files import read_json
 from espalier.runs.run import read_result
@@ -217,6 +218,9 @@ def check(configs):
             from espalier.graphs.pool import search_graphs
 
             search_graphs(config.graph)
+    for config in configs:
+        if getattr(config, "score", None) == "obd" and tasks.load(config.task).curvature is None:
+            raise InputError(f"score=obd needs a loss whose curvature is known; task={short(config.task)} has none")
     trials = {}
     for config in configs:
         for place in own_places(config):
@@ -256,12 +260,12 @@ def needs_no_trial(config):
     """Whether nothing can be wrong that would only show in a job: then there is no reason to load torch here."""
     own = (config.data, config.task, config.model, getattr(config, "score", None))
     generated = getattr(config.data, "name", None) == "reber" and config.task == {"name": "classify"}
-    return generated and not any(map(is_own, own))
+    return generated and not any(map(is_own, own)) and not getattr(config, "modules", None)
 
 
 def trial_cuts(config):
-    """The cut of the lowest level, where the user's network or score is tried."""
-    if not hasattr(config, "percent") or not (is_own(config.model) or is_own(config.score)):
+    """The cut of the lowest level, where the user's network or score, or names of modules, are tried."""
+    if not hasattr(config, "percent") or not (is_own(config.model) or is_own(config.score) or config.modules):
         return []
     return [level(config, min(config.percent), base_start(config)).cut]
 
