@@ -28,6 +28,7 @@ UNIT_SCORES = {
     "outgoing": "espalier.pruning.unit_scores.norms:outgoing",
     "activation": "espalier.pruning.unit_scores.activation:activation",
     "taylor": "espalier.pruning.unit_scores.taylor:taylor",
+    "variation": "espalier.pruning.unit_scores.variation:variation",
     "random": "espalier.pruning.unit_scores.random:random",
 }
 #: Which trainings follow from a base and a cut.
@@ -38,6 +39,7 @@ SCHEDULES = {
     "rewind": "espalier.schedules.rewind:rewind",
     "bisect": "espalier.schedules.bisect:bisect",
     "gradual": "espalier.schedules.gradual:gradual",
+    "redundant": "espalier.schedules.redundant:redundant",
 }
 #: Tasks: functions that return an `espalier.tasks.Task`.
 TASKS = {
@@ -47,9 +49,23 @@ TASKS = {
     "logged": "espalier.tasks.logged:logged",
 }
 #: Kind of data -> the task that it is for, where that is not `classify`.
-USUAL_TASKS = {"text": "next_token", "embedded_reber": "next_token", "adding": "regress"}
+USUAL_TASKS = {
+    "text": "next_token",
+    "embedded_reber": "next_token",
+    "adding": "regress",
+    "sine": "regress",
+    "series_csv": "regress",
+}
 #: Kind of data -> units per recurrent layer where nobody asked for others, where these are not the studies' 50, 50, 50.
-USUAL_HIDDEN = {"sequences": [64], "text": [128], "adding": [64], "copy": [64], "embedded_reber": [32]}
+USUAL_HIDDEN = {
+    "sequences": [64],
+    "text": [128],
+    "adding": [64],
+    "copy": [64],
+    "embedded_reber": [32],
+    "sine": [64],
+    "series_csv": [64],
+}
 #: Models: what is called with the data's sizes and the keys of the model.
 MODELS = {
     "recurrent": "espalier.nn:SequenceClassifier", "graph": "espalier.nn.graph:wired",
@@ -65,6 +81,8 @@ DATA = {
     "adding": "espalier.data.adding:load",
     "copy": "espalier.data.copy:load",
     "embedded_reber": "espalier.data.embedded_reber:load",
+    "sine": "espalier.data.sine:load",
+    "series_csv": "espalier.data.series_csv:load",
     "digits": "espalier.data.digits:load",
     "mnist": "espalier.data.mnist:load",
 }

@@ -142,7 +142,8 @@ def build(state_dict, cell, readout="last_token"):
                 f"not the weights of {cell}: weight_hh of layer {l} is {rows} x {columns}, {cell} has {gates(cell)} gates"
             )
         hidden.append(columns)
-    sizes = {"outputs": _matrix(state_dict, "head.weight")[0]}
+    outputs, read = _matrix(state_dict, "head.weight")
+    sizes = {"outputs": outputs, **({"steps": read // hidden[-1]} if readout == "all_steps" else {})}
     if values:
         sizes["features"] = _matrix(state_dict, "recurrent.layers.0.weight_ih_l0")[1]
     else:

@@ -217,8 +217,12 @@ def test_a_checkpoint_goes_on_from_its_own_base_only(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
 def test_every_schedule_from_the_command_line(door, tmp_path, name):
-    more = {"fixed_number": ["schedule.weights=100"], "bisect": ["schedule.precision=20"]}.get(name, [])
-    code, _, err = door("prune", *FAST, f"schedule={name}", *more, "percent=[50,90]", "target=h2h")
+    more = {
+        "fixed_number": ["schedule.weights=100"], "bisect": ["schedule.precision=20"],
+        "redundant": ["structure=unit", "score=variation"],
+    }.get(name, [])  # fmt: skip
+    target = "both" if name == "redundant" else "h2h"
+    code, _, err = door("prune", *FAST, f"schedule={name}", *more, "percent=[50,80]", f"target={target}")
     assert code == 0, err
     (run,) = (tmp_path / "outputs" / "prune").glob("*/seed_0")
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
@@ -238,7 +242,10 @@ def test_a_sweep_over_schedules_tells_them_apart(door, tmp_path):
 @pytest.mark.parametrize(
     "overrides, told",
     [
-        (["schedule=none"], "schedule=none is unknown; there are bisect, fixed_number, gradual, iterative, one_shot, rewind"),
+        (
+            ["schedule=none"],
+            "schedule=none is unknown; there are bisect, fixed_number, gradual, iterative, one_shot, redundant, rewind",
+        ),
         (["schedule=iterative", "schedule.of=some"], "schedule.of must be all or left, got 'some'"),
         (["schedule=rewind", "schedule.epoch=-1"], "schedule.epoch must be a whole number, not negative, got -1"),
         (["schedule=rewind", "schedule.epoch=99"], "schedule.epoch=99 is after the last epoch of the base, 2"),

@@ -52,7 +52,8 @@ class Data:
 
     sizes: keywords that a model is built with, `{"codes": 128, "outputs": 2}` of tokens, `{"features": 12, "outputs": 9}` of
     values.  labels: the classes by name, where there are classes.  baselines: rule that needs no learning -> its value of the
-    task's metric on test.  facts: numbers for result.json.
+    task's metric on test.  facts: numbers for result.json.  unit: what one in the targets is in the data's own unit, in which
+    errors are told.
     """
 
     train: Split
@@ -62,7 +63,8 @@ class Data:
     labels: tuple = ()
     baselines: dict = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
+    unit: float = 1.0
 
     def to(self, device):
         splits = (split.to(device) for split in (self.train, self.validation, self.test))
-        return Data(*splits, self.sizes, self.labels, self.baselines, self.facts)
+        return Data(*splits, self.sizes, self.labels, self.baselines, self.facts, self.unit)

@@ -16,7 +16,7 @@ from espalier.errors import InputError
 from espalier.learning.evaluation import Score, evaluate, validate
 from espalier.learning.feeds import Loaded, accepted, data_of
 from espalier.learning.learner import Learner, Losses
-from espalier.pruning import SCORES, Masks, make_masks
+from espalier.pruning import SCORES, UNIT_SCORES, Masks, make_masks
 from espalier.runs import progress
 from espalier.runs.identity import identity, source
 from espalier.runs.seeds import generator, kept, seed_all, seeded, stream
@@ -69,8 +69,8 @@ class Bench:
 
     def __init__(self, training, seed, device):
         self.training, self.seed, self.device = training, seed, device
-        self.task = tasks.load(training.task)
         self.host = load_data(training.data)
+        self.task = tasks.load(training.task).in_unit(self.host.unit)
         self.splits = self.host.to(device)
         self.judge = "validation" if len(self.host.validation) else "test"
         # Rules are told in the metric of the task that the data are for.
@@ -202,7 +202,9 @@ class Bench:
         if not isinstance(score, str):
             keywords = dict(score)
             score = functools.partial(names.load(keywords.pop("_target_")), **keywords)
-        batches = getattr(SCORES.get(score) if isinstance(score, str) else score, "batches", SCORE_BATCHES)
+        known = UNIT_SCORES if cut.structure == "unit" else SCORES
+        function = known.get(score) if isinstance(score, str) else score
+        batches = self.batches(self.judge) if getattr(function, "split", None) else getattr(function, "batches", SCORE_BATCHES)
         model.zero_grad()
         masks = make_masks(
             model, target=cut.target, percent=percent, score=score, scope=cut.scope, rule=cut.rule, modules=cut.modules,
@@ -257,10 +259,11 @@ def without_dropout(model):
 
 
 class _Batches:
-    """A part of each of those batches, made when somebody asks."""
+    """A part of each of so many of those batches, made when somebody asks, or of batches that are there."""
 
     def __init__(self, bench, count, part):
         self.bench, self.count, self.part = bench, count, part
 
     def __iter__(self):
-        return map(self.part, self.bench.some_batches(self.count))
+        batches = self.bench.some_batches(self.count) if isinstance(self.count, int) else self.count
+        return map(self.part, batches)

@@ -39,6 +39,12 @@ class Trained:
         return self.result["regain"]["epoch"] is not None
 
     @property
+    def units(self):
+        """(hidden units that the cut left, all of them) of recurrent layers, by what reads them."""
+        masks = [mask for name, mask in self.load("last")["masks"].items() if "weight_hh" in name]
+        return sum(int(mask.any(0).sum()) for mask in masks), sum(mask.shape[1] for mask in masks)
+
+    @property
     def empty(self):
         """Whether the cut left a weight matrix without any weight."""
         return not all(mask.any() for mask in self.load("last")["masks"].values())

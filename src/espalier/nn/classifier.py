@@ -10,7 +10,7 @@ from espalier.errors import InputError
 from espalier.nn import fused
 from espalier.nn.cells import gates, layer
 
-READOUTS = ("last_token", "last_step", "every_step", "mean")
+READOUTS = ("last_token", "last_step", "every_step", "mean", "all_steps")
 INITS = ("orthogonal", "uniform")
 
 
@@ -43,7 +43,11 @@ class Stack(nn.Module):
 
 
 def read_out(states, lengths, readout):
-    """What the head reads of the states `(T, N, hidden)`: `(N, hidden)`, or `(N, T, hidden)` of `every_step`."""
+    """What the head reads of the states `(T, N, hidden)`: `(N, hidden)`, of `every_step` `(N, T, hidden)`, of `all_steps`
+    `(N, T * hidden)`.
+    """
+    if readout == "all_steps":
+        return states.transpose(0, 1).flatten(1)
     if readout == "every_step":
         return states.transpose(0, 1)
     if readout == "last_step":
@@ -65,6 +69,7 @@ class SequenceClassifier(nn.Module):
     all real tokens; `every_step`, every state, an output each; `last_step`, the last time step of the padded batch, as the
     study did, so that the result depends on the batch.
     dropout: share of the states set to zero in training, between layers and before the head.
+    steps: of `all_steps`, which reads all states side by side, the length that all sequences have.
     init: `uniform` is torch's and the study's U(-1/sqrt(H), 1/sqrt(H)); `orthogonal` differs from it in one thing: `h2h` of
     the plain cells is an orthogonal matrix (Saxe et al. 2014; Le et al. 2015 for ReLU), without which RNN-ReLU gets stuck.
     """
@@ -80,6 +85,7 @@ class SequenceClassifier(nn.Module):
         init="orthogonal",
         features=None,
         dropout=0.0,
+        steps=None,
     ):
         super().__init__()
         for name, value, known in (("readout", readout, READOUTS), ("init", init, INITS)):
@@ -87,12 +93,15 @@ class SequenceClassifier(nn.Module):
                 raise InputError(f"model.{name} must be one of {', '.join(known)}, got {value!r}")
         if features is not None and embedding is not None:
             raise InputError("model.embedding is of tokens; these sequences are of values")
+        if readout == "all_steps" and steps is None:
+            raise InputError("model.readout=all_steps needs data that say the length of all their sequences (`steps`)")
         self.cell, self.readout, self.features = cell, readout, features
+        self.steps = steps if readout == "all_steps" else None
         width = features or embedding or hidden[0]
         if features is None:
             self.embedding = nn.Embedding(codes, width)
         self.recurrent = Stack(cell, (width, *hidden), dropout)
-        self.head = nn.Linear(hidden[-1], outputs)
+        self.head = nn.Linear(hidden[-1] * (self.steps or 1), outputs)
         if init == "orthogonal" and gates(cell) == 1:
             for recurrent in self.recurrent.layers:
                 nn.init.orthogonal_(recurrent.weight_hh_l0)
@@ -119,11 +128,14 @@ class SequenceClassifier(nn.Module):
     def readers(self):
         """Which module reads the states of each recurrent layer: recurrent module -> list of names."""
         names = [f"recurrent.layers.{l}" for l in range(len(self.recurrent.layers))]
-        return {name: [reader] for name, reader in zip(names, [*names[1:], "head"])}
+        head = ("head", self.steps) if self.steps else "head"
+        return {name: [reader] for name, reader in zip(names, [*names[1:], head])}
 
     def example(self, batch, time):
         """Inputs for an export: sequences of `time` steps and their lengths, from 1 to `time`."""
         lengths = 1 + torch.arange(batch) % time
+        if self.steps:
+            time, lengths = self.steps, torch.full((batch,), self.steps)
         if self.features:
             return torch.randn(batch, time, self.features), lengths
         return torch.randint(1, min(100, self.embedding.num_embeddings), (batch, time)), lengths
@@ -143,4 +155,5 @@ class SequenceClassifier(nn.Module):
         else:
             told |= {"codes": self.embedding.num_embeddings, "embedding": self.embedding.embedding_dim}
         told |= {"dropout": self.recurrent.dropout} if self.recurrent.dropout else {}
+        told |= {"steps": self.steps} if self.steps else {}
         return told | {"readout": self.readout}

@@ -215,6 +215,8 @@ class GraphClassifier(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters()) - masked
 
 
-def wired(graph, cell, embedding=None, **more):
-    """A `GraphClassifier` from plain values. graph: node-link data; embedding: its width; more: as for the class."""
+def wired(graph, cell, embedding=None, steps=None, **more):
+    """A `GraphClassifier` from plain values. graph: node-link data; embedding: its width; steps: of the sequences, which
+    it need not know; more: as for the class.
+    """
     return GraphClassifier(nx.node_link_graph(graph, edges="edges"), cell, width=embedding, **more)

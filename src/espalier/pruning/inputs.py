@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from espalier.errors import InputError
-from espalier.pruning.unit_scores.activation import single_layer
+from espalier.pruning.watching import single_layer
 
 
 def second_moments(names, context):

@@ -62,9 +62,9 @@ def make_masks(
         model, data, generator or torch.Generator().manual_seed(0), backward, loss, targets, {} if memory is None else memory
     )
     if structure == "unit":
-        if target != "both" or rule != "exact":
+        if target != "both" or rule == "percentile":
             raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")
-        return structures.units(model, percent, score, scope or "tensor", modules, readers, context)
+        return structures.units(model, percent, score, scope or "tensor", modules, rule, readers, context)
     tile = structures.check_block(block) if structure == "block" else (1, 1)
     usual = getattr(SCORES.get(score) if isinstance(score, str) else score, "scope", "global")
     return structures.weights(model, target, percent, score, scope or usual, modules, rule, context, tile)
@@ -96,13 +96,14 @@ def prune(
     percent: share of the weights (blocks, units) in each group of the scope, 0 to 100, absolute: what is zero already counts,
     so that pruning to 50 and then to 80 percent leaves 20.
     score: `magnitude`, `class_distributed`, `random`, `obd` (needs `data` and `loss`) or `obs` (needs `data`); of units
-    `magnitude`, `random`, `incoming`, `outgoing` (norms), `activation` (needs `data`) or `taylor` (needs gradients); or a
-    function of (name -> weights, or list of `Units`; `espalier.pruning.context.Context`).
+    `magnitude`, `random`, `incoming`, `outgoing` (norms), `activation`, `variation` (need `data`) or `taylor` (needs
+    gradients); or a function of (name -> weights, or list of `Units`; `espalier.pruning.context.Context`).
     scope: `global` (default; of `obs` `layer`), `layer`, `tensor` or `gate`; of units `tensor` (one direction of one layer;
     default, so that the layers of an `nn.LSTM` stay equally wide), `layer` or `global`.
     modules: names of submodules to stay inside, by default all.
     rule: `exact` removes `round(percent / 100 * n)` of n, ties by position; `percentile` what is strictly below the
-    percentile, as the study did.  generator: `torch.Generator` on the CPU for scores that draw numbers.
+    percentile, as the study did; `redundant`, of units, what `variation` scores below one half.
+    generator: `torch.Generator` on the CPU for scores that draw numbers.
     structure: `weight`; `block`, tiles of `block` rows x columns within a gate, by the mean score; or `unit`: a hidden unit
     as a whole, its rows in every gate, its biases, and its columns in `h2h`, in the next layer and in its readers, after
     which `espalier.shrink` removes it.

@@ -22,4 +22,9 @@ def threshold(scores, percent):
     return float(np.percentile(scores.numpy(), percent))
 
 
-RULES = {"exact": exact, "percentile": percentile}
+def redundant(scores, percent):
+    """What scores below one half goes, whatever the percent: the rule of `score=variation`."""
+    return scores >= 0.5
+
+
+RULES = {"exact": exact, "percentile": percentile, "redundant": redundant}

@@ -103,7 +103,7 @@ def every_unit(model, readers=None, names=None):
     return found + [one for one in linear if inside(one.module, names)]
 
 
-def units(model, percent, score, scope, modules, readers, context):
+def units(model, percent, score, scope, modules, rule, readers, context):
     """Masks that silence whole hidden units: their rows in every gate, their biases, and their columns wherever they are read.
 
     Raises: InputError if a layer would be left without a unit, or a reader is missing or impossible.
@@ -128,7 +128,7 @@ def units(model, percent, score, scope, modules, readers, context):
         pooled.setdefault(UNIT_SCOPES[scope](one), []).append((one, scores[one].masked_fill(dead, -math.inf)))
     masks = {name: torch.ones(parameters[name].shape, dtype=torch.bool) for name in parameters if name in involved}
     for members in pooled.values():
-        kept = RULES["exact"](torch.cat([found for _, found in members]), percent)
+        kept = RULES[rule](torch.cat([found for _, found in members]), percent)
         for (one, _), part in zip(members, kept.split([one.hidden for one, _ in members])):
             if not part.any():
                 raise InputError(

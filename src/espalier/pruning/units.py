@@ -127,7 +127,10 @@ def known_readers(model):
         own = getattr(module, "readers", None)
         if isinstance(own, dict):
             dot = f"{prefix}." if prefix else ""
-            found |= {dot + source: [dot + reader for reader in readers] for source, readers in own.items()}
+            for source, readers in own.items():
+                entries = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in readers]
+                named = [(dot + name, *copies) for name, *copies in entries]
+                found[dot + source] = [one[0] if len(one) == 1 else one for one in named]
     if not found and isinstance(model, nn.Sequential):
         return sequential_readers(model) or None
     return found or ({"": []} if isinstance(model, RECURRENT) else None)

@@ -176,6 +176,60 @@ class EmbeddedReber(Generated):
 
 
 @dataclass
+class Series(Batched):
+    """A series of numbers, forecast by windows."""
+
+    past: int = 20
+    ahead: int = 20
+    share: float = 0.8
+    season: Optional[int] = None
+    published: bool = False
+    seed: int = 0
+
+    readout: ClassVar[str] = "all_steps"
+    values: ClassVar[bool] = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("past", "ahead"):
+            positive(f"data.{name}", getattr(self, name))
+        if not 0 < self.share < 1:
+            raise InputError(f"data.share must be above 0 and below 1, got {self.share}")
+        if self.season is not None:
+            positive("data.season", self.season)
+        if self.published:  # test judged
+            self.validation_fraction = 0.0
+
+
+@dataclass
+class Sine(Series):
+    name: str = "sine"
+    length: int = 7000
+    seed: int = 42
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 1 <= self.length <= 7000:
+            raise InputError(f"data.length must be from 1 to 7000, got {self.length}")
+
+
+@dataclass
+class SeriesCsv(Series):
+    name: str = "series_csv"
+    path: Optional[str] = None
+    column: Optional[str] = None
+    skip: int = 0
+    past: int = 48
+    ahead: int = 24
+
+    files: ClassVar[bool] = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        not_negative("data.skip", self.skip)
+
+
+@dataclass
 class Images(Sampled):
     images: ClassVar[bool] = True
     values: ClassVar[bool] = True
@@ -210,9 +264,10 @@ class Own:
     batching: Batching = Batching.stratified
 
 
-KINDS = {
-    kind.name: kind for kind in (Reber, ReberCsv, Digits, Mnist, StringsCsv, Sequences, Text, Adding, Copy, EmbeddedReber)
-}  # fmt: skip
+_KINDS = (
+    Reber, ReberCsv, Sine, SeriesCsv, Digits, Mnist, StringsCsv, Sequences, Text, Adding, Copy, EmbeddedReber,
+)  # fmt: skip
+KINDS = {kind.name: kind for kind in _KINDS}
 
 
 def data_settings(data):

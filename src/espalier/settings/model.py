@@ -7,7 +7,7 @@ from typing import List, Optional
 from espalier.errors import InputError
 from espalier.settings.checks import positive, share
 
-Readout = Enum("Readout", {name: name for name in ("last_token", "last_step", "every_step", "mean")})
+Readout = Enum("Readout", {name: name for name in ("last_token", "last_step", "every_step", "mean", "all_steps")})
 Init = Enum("Init", {name: name for name in ("orthogonal", "uniform")})
 Skip = Enum("Skip", {name: name for name in ("summed", "separate")})
 GateMask = Enum("GateMask", {name: name for name in ("tiled", "interleaved")})

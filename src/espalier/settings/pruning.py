@@ -102,6 +102,10 @@ class PruneConfig(TrainConfig):
         if units:
             self.check_units()
         self.score = self.checked_score()
+        if self.schedule.get("name") == "redundant" and self.score != "variation":
+            raise InputError(
+                "schedule=redundant drops what score=variation calls redundant: add score=variation structure=unit"
+            )
         if self.score == "obs" and self.schedule.get("name") in ("gradual", "rewind"):
             raise InputError(
                 f"score=obs changes the weights that stay, schedule={self.schedule['name']} would undo it: take another of them"

@@ -130,7 +130,17 @@ class TrainConfig:
         if usual(self.data, "images"):
             raise InputError(f"data={short_name(self.data)} has images, no sequences: add model=feedforward")
         if self.model.readout is None:
-            self.model.readout = Readout[usual(self.data, "readout")]
+            readout = usual(self.data, "readout")
+            graph = not isinstance(self.model, Model)
+            self.model.readout = Readout["last_token" if graph and readout == "all_steps" else readout]
+        if self.model.readout == Readout.all_steps:
+            if not isinstance(self.model, Model):
+                raise InputError("model.readout=all_steps is of model=recurrent")
+            if not is_own(self.data) and usual(self.data, "readout") != "all_steps":
+                raise InputError(
+                    "model.readout=all_steps needs sequences of one length (data=sine, data=series_csv), "
+                    f"data={short_name(self.data)} has others"
+                )
         if getattr(self.model, "hidden", ()) is None:
             self.model.hidden = usual_hidden(named(self.data))
         if self.model.embedding is not None and usual(self.data, "values"):

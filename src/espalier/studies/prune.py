@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from dataclasses import replace
 
 from espalier import names, tasks
 from espalier.analysis import figures
@@ -110,7 +111,9 @@ class _Study:
         files.save_tensors(self.run / "levels" / f"{percent}.pt", {**chosen, "percent": percent})
 
     def level(self, training):
-        """Find or train one level, and say what came out."""
+        """Find or train one level, and say what came out; not of a cut that a schedule only wants to look at."""
+        if training.epochs == 0 and self.config.retrain.max_epochs:
+            return self.runner(training, again=self.config.force)
         percent = training.cut.percent
         board = Board(self.run.directory, self.config.logger, self.metric, f"percent_{percent}")
         trained = self.runner(training, again=self.config.force, board=board, label=f"level {percent} %")
@@ -166,6 +169,7 @@ class _Study:
             return self.curve(bench, model, training.cut) if self.config.curve else [], survivors
 
     def curve(self, bench, model, cut):
+        cut = replace(cut, rule=self.config.rule.name)  # a schedule may have had another one
         weights, rows = {name: value.clone() for name, value in model.state_dict().items()}, []
         memory = {}
         for percent in range(101):

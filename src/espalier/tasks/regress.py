@@ -10,7 +10,9 @@ RMSE = Metric("rmse", False, 0.05, relative=True, label="root mean squared error
 
 
 def regress():
-    return Task(RMSE, loss, score, finish=lambda total, count: (total / count) ** 0.5, curvature="squared_error")
+    return Task(
+        RMSE, loss, score, finish=lambda total, count: (total / count) ** 0.5, curvature="squared_error", proportional=True
+    )
 
 
 def loss(outputs, targets):

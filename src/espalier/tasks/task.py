@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Task:
     score: (sum, count) of what the metric is the mean of, tensors or numbers; both are added up over batches.
     finish: from (sum, count) to the metric's value, by default the mean.
     total: the sum of the losses of a batch, by default the mean times the count of the score.
+    proportional: whether the value is in the unit of the targets, so that other units multiply it.
     curvature: for scores that need it, which loss it is in the outputs: `cross_entropy` or `squared_error`; None: another.
     logged: for LightningModules, the name under which the metric is logged in validation.
     """
@@ -88,3 +89,11 @@ class Task:
     total: Callable | None = None
     logged: str | None = None
     curvature: str | None = None
+    proportional: bool = False
+
+    def in_unit(self, unit):
+        """The task with its value told in another unit."""
+        if unit == 1 or not self.proportional:
+            return self
+        finish = self.finish
+        return replace(self, finish=lambda total, count: unit * finish(total, count))
