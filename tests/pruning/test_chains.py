@@ -128,3 +128,19 @@ def test_other_layers_between_are_told_and_all_dead_is_refused():
     nn.init.zeros_(chain[2].weight)
     with pytest.raises(InputError, match="all 4 units of 0 are dead"):
         espalier.shrink(chain, say=None)
+
+
+class Skip(nn.Sequential):
+    def forward(self, values):
+        hidden = self[1](self[0](values))
+        return self[2](hidden), hidden.sum(1)
+
+
+def test_a_sequential_that_does_something_else_is_no_chain():
+    model = Skip(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    with torch.no_grad():
+        model[2].weight[:, 0] = 0
+    with pytest.raises(InputError, match="holds no nn"):
+        espalier.shrink(model, say=None)
+    with pytest.raises(InputError, match="must stand in one nn"):
+        espalier.shrink(model, readers={"0": ["2"]}, say=None)

@@ -175,3 +175,103 @@ def test_target_linear():
         espalier.prune(nn.GRU(2, 3), target="linear")
     with pytest.raises(InputError, match="'rnn' matches no nn"):
         espalier.prune(model, target="linear", modules="rnn")
+
+
+def gauss_newton(model, weight, inputs):
+    """The diagonal of one weight by brute force, cross-entropy."""
+    name = next(name for name, one in model.named_parameters() if one is weight)
+    total = 0
+    for row in inputs:
+
+        def logits(value, row=row):
+            return functional_call(model, {name: value}, (row[None],))[0]
+
+        slopes = torch.func.jacrev(logits)(weight.detach())
+        shares = logits(weight.detach()).softmax(0).detach()
+        curvature = shares.diag() - shares[:, None] * shares
+        total = total + torch.einsum("c...,cd,d...->...", slopes, curvature, slopes) / len(inputs)
+    return total.detach()
+
+
+def test_functions_that_work_in_place_change_nothing():
+    model, inputs = nn.Sequential(nn.Linear(4, 6), nn.ReLU(inplace=True), nn.Linear(6, 3)).double(), torch.randn(9, 4).double()
+    found = diagonal(["0.weight"], context(model, [inputs], loss="cross_entropy"))["0.weight"]
+    plain = nn.Sequential(model[0], nn.ReLU(), model[2])
+    torch.testing.assert_close(found, gauss_newton(plain, model[0].weight, inputs))
+    leaky = nn.Sequential(nn.Linear(4, 6), nn.LeakyReLU(0.5, inplace=True), nn.Linear(6, 3)).double()
+    other = nn.Sequential(leaky[0], nn.LeakyReLU(0.5), leaky[2])
+    masks = [
+        espalier.pruning.make_masks(one, structure="unit", percent=50, score="activation", data=[inputs])
+        for one in (leaky, other)
+    ]
+    assert masks[0] == masks[1]
+
+
+class Tied(nn.Module):
+    """Two layers that are one weight, rows that are no examples, and a layer that reaches nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.steps, self.aside = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3), nn.Linear(4, 2)
+        self.b.weight = self.a.weight
+
+    def forward(self, values):
+        self.aside(values)
+        hidden = self.b(torch.relu(self.a(values)))
+        return self.steps(torch.stack([hidden, hidden.flip(1)], 1).flatten(0, 1)).unflatten(0, (-1, 2)).mean(1)
+
+
+def test_what_is_not_one_row_per_example_is_estimated_and_what_reaches_nothing_is_zero():
+    model, inputs = Tied().double(), torch.randn(6, 4).double()
+    names = ["a.weight", "steps.weight", "aside.weight"]
+    batches = 3000
+    found = diagonal(names, context(model, [inputs] * batches, loss="cross_entropy"))
+    for name in names[:2]:
+        exact = gauss_newton(model, model.get_parameter(name), inputs)
+        assert (found[name] - exact).abs().max() < 5 * (2 / batches) ** 0.5 * exact.max()
+    assert found["aside.weight"].shape == (2, 4) and not found["aside.weight"].any()
+
+
+class Packed(nn.Module):
+    """Both directions over packed sequences, or from a start that is given by name."""
+
+    def __init__(self, start=None):
+        super().__init__()
+        self.rnn, self.start = nn.GRU(3, 4, batch_first=True, bidirectional=True), start
+
+    def forward(self, values):
+        return self.rnn(input=values) if self.start is None else self.rnn(values, hx=self.start)
+
+
+def test_packed_sequences_and_named_arguments():
+    lengths = [5, 3, 2]
+    sequences = [torch.randn(length, 3).double() for length in lengths]
+    model = Packed().double()
+    packed = nn.utils.rnn.pack_sequence(sequences)
+    names = [f"rnn.weight_hh_l0{suffix}" for suffix in ("", "_reverse")]
+    moments = second_moments(["rnn.weight_ih_l0", *names], context(model, [packed]))
+    befores = [[], []]
+    for one in sequences:
+        states = model.rnn(one[None])[0][0].detach()
+        zero = torch.zeros(1, 4).double()
+        befores[0].append(torch.cat([zero, states[:-1, :4]]))
+        befores[1].append(torch.cat([states[1:, 4:], zero]))
+    for name, before in zip(names, befores):
+        whole = torch.cat(before)
+        torch.testing.assert_close(moments[name], whole.t() @ whole / 10)
+    whole = torch.cat(sequences)
+    torch.testing.assert_close(moments["rnn.weight_ih_l0"], whole.t() @ whole / 10)
+    start = torch.full((2, 1, 4), 0.5).double()
+    given = Packed(start).double()
+    given.rnn.load_state_dict(model.rnn.state_dict())
+    one = sequences[0][None]
+    found = second_moments([names[0]], context(given, [one]))[names[0]]
+    before = torch.cat([start[0], model.rnn(one, start)[0][0, :-1, :4].detach()])
+    torch.testing.assert_close(found, before.t() @ before / 5)
+
+
+def test_every_module_keeps_its_mode():
+    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 2))
+    model[1].eval()
+    espalier.prune(model, target="linear", percent=50, score="obs", data=[torch.randn(8, 4)])
+    assert model.training and model[0].training and not model[1].training

@@ -81,8 +81,10 @@ def _ranked(places):
 
 def _sentence(keys, names, percent, placed, values, spent, order, metric):
     first, cheap = order[0], min(spent)
+    level = [names[k] for k in order if placed[:, k].mean() == placed[:, first].mean()]
+    ahead = f"ahead is {level[0]}" if len(level) == 1 else f"{', '.join(level[:-1])} and {level[-1]} are level"
     told = (
-        f"{_titled(keys)}, {percent:g} % removed: ahead is {names[first]} (test {metric.label} "
+        f"{_titled(keys)}, {percent:g} % removed: {ahead} (test {metric.label} "
         f"{values[:, first].mean():.4f}, mean rank {placed[:, first].mean():.1f} of {len(keys)}, "
         f"{plural(round(spent[first], 1))} of retraining)"
     )

@@ -205,10 +205,12 @@ class Bench:
         known = UNIT_SCORES if cut.structure == "unit" else SCORES
         function = known.get(score) if isinstance(score, str) else score
         batches = self.batches(self.judge) if getattr(function, "split", None) else getattr(function, "batches", SCORE_BATCHES)
+        # Of scores that look at data a draw is shared by all percents, as a curve shares it.
+        drawn = ["data"] if hasattr(function, "batches") else [percent]
         model.zero_grad()
         masks = make_masks(
             model, target=cut.target, percent=percent, score=score, scope=cut.scope, rule=cut.rule, modules=cut.modules,
-            generator=generator(self.seed, "score", percent), structure=cut.structure, block=tuple(cut.block),
+            generator=generator(self.seed, "score", *drawn), structure=cut.structure, block=tuple(cut.block),
             data=_Batches(self, batches, lambda batch: tuple(batch[:-1])),
             backward=lambda: self.backward(model), loss=self.task.curvature,
             targets=_Batches(self, batches, lambda batch: batch[-1]), memory=memory,

@@ -80,7 +80,7 @@ def find_chains(model, readers):
         other, _, last = reader.rpartition(".")
         owner = model.get_submodule(parent)
         names = list(owner._modules)
-        if not isinstance(owner, nn.Sequential) or other != parent or last not in names:
+        if type(owner).forward is not nn.Sequential.forward or other != parent or last not in names:
             raise InputError(f"readers[{source!r}]: {source!r} and {reader!r} must stand in one nn.Sequential")
         between = [owner._modules[name] for name in names[names.index(short) + 1 : names.index(last)]]
         ends = owner._modules[short], owner._modules[last]

@@ -66,7 +66,7 @@ def size(model, inputs, steps):
         for matrix in layer.matrices:
             total += sum(part.nbytes for part in (matrix.values(), matrix.col_indices(), matrix.crow_indices()))
         total += sum(bias.nbytes for bias in layer.biases)
-        products += kept * (steps if isinstance(layer, CsrLayer) else 1)
+        products += kept * steps if isinstance(layer, CsrLayer) else 0
     seen = []
 
     def recurrent(module, inputs, output):
@@ -76,7 +76,10 @@ def size(model, inputs, steps):
     def linear(module, inputs, output):
         seen.append(module.weight.numel() * (output.numel() // module.out_features))
 
-    kinds = ((nn.RNNBase, recurrent), (nn.RNNCellBase, recurrent), (nn.Linear, linear))
+    def sparse_linear(module, inputs, output):
+        seen.append(module.weight._nnz() * (output.numel() // output.shape[-1]))
+
+    kinds = ((CsrLinear, sparse_linear), (nn.RNNBase, recurrent), (nn.RNNCellBase, recurrent), (nn.Linear, linear))
     handles = [m.register_forward_hook(hook) for m in model.modules() for kind, hook in kinds if isinstance(m, kind)]
     try:
         with torch.inference_mode():

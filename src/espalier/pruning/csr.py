@@ -98,6 +98,13 @@ class CsrLinear(nn.Module):
         return found if self.bias is None else found + self.bias
 
 
+def _zeros(model, kind):
+    """Whether a weight of a module of this kind holds zeros; None: there is no such module."""
+    found = [module for module in model.modules() if isinstance(module, kind)]
+    weights = (one for module in found for name, one in module.named_parameters() if name.startswith("weight"))
+    return any(bool((weight == 0).any()) for weight in weights) if found else None
+
+
 def _csr(weight):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that CSR is in beta state
@@ -108,12 +115,13 @@ def _csr(weight):
 
 def to_csr(model):
     """A copy of a model for inference whose `nn.RNN`, `nn.GRU` and `nn.LSTM` have their weights in CSR; or, where it has none
-    of these, its `nn.Linear`.
+    of these, or only its `nn.Linear` hold zeros, these.
     """
     twin = copy.deepcopy(model).eval()
     kind, layer = nn.RNNBase, CsrLayer
-    if not any(isinstance(module, nn.RNNBase) for module in twin.modules()):
-        kind, layer = nn.Linear, CsrLinear
+    if not _zeros(twin, nn.RNNBase) and _zeros(twin, nn.Linear) is not None:
+        if _zeros(twin, nn.Linear) or _zeros(twin, nn.RNNBase) is None:
+            kind, layer = nn.Linear, CsrLinear
     for name, module in list(twin.named_modules()):
         if isinstance(module, kind):
             if not name:

@@ -11,11 +11,13 @@ Reference: LeCun, Denker, Solla 1990; Schraudolph 2002, "Fast curvature matrix-v
 
 import contextlib
 import itertools
+from collections import Counter
 
 import torch
 from torch import nn
 
 from espalier.errors import InputError
+from espalier.pruning.watching import called_with
 
 IGNORED = -100
 LOSSES = ("cross_entropy", "squared_error")
@@ -37,16 +39,19 @@ def diagonal(names, context):
     parameters = {name: model.get_parameter(name) for name in names}
     layers = {name.removesuffix(".weight").removesuffix("weight"): name for name in names}
     layers = {model.get_submodule(path): name for path, name in layers.items() if name in ("weight", f"{path}.weight")}
-    layers = {module: name for module, name in layers.items() if isinstance(module, nn.Linear)}
+    owners = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    layers = {
+        module: name for module, name in layers.items() if isinstance(module, nn.Linear) and owners[id(parameters[name])] == 1
+    }
     with torch.enable_grad(), _ready(model, parameters.values()), _calls(layers) as calls:
         for inputs, targets in zip(context.data, context.targets or itertools.repeat(None)):
             calls.clear()
-            outputs = model(*inputs) if isinstance(inputs, (tuple, list)) else model(inputs)
+            outputs = model(*inputs) if type(inputs) in (tuple, list) else model(inputs)
+            if not isinstance(outputs, torch.Tensor):
+                raise InputError(f"score=obd: the model must return a tensor of outputs, it returns a {type(outputs).__name__}")
             judged = _judged(outputs, targets, context.loss)
             count += int(judged.sum())
-            exact = {
-                layers[module]: own[0] for module, own in calls.items() if len(own) == 1 and own[0][0].ndim == 2 == outputs.ndim
-            }
+            exact = {layers[module]: own[0] for module, own in calls.items() if _once(own, outputs)}
             if exact:
                 _exact(exact, outputs, judged, context.loss, found)
             others = {name: one for name, one in parameters.items() if name not in exact}
@@ -54,7 +59,12 @@ def diagonal(names, context):
                 _estimated(others, outputs, judged, context, found)
     if not count:
         raise InputError("score=obd: data=... held no batch with anything to judge")
-    return {name: found[name] / count for name in names}
+    return {name: (found[name] / count).expand_as(parameters[name]).clone() for name in names}
+
+
+def _once(calls, outputs):
+    """Whether a linear layer was called once, with a row per example."""
+    return len(calls) == 1 and calls[0][0].ndim == 2 == outputs.ndim and len(calls[0][0]) == len(outputs)
 
 
 def _add(found, name, value):
@@ -69,10 +79,15 @@ def _exact(calls, outputs, judged, loss, found):
         signs = torch.zeros_like(outputs)
         signs[:, number] = 1
         column = _root(outputs.detach(), signs, loss) * judged
-        for name, slope in zip(calls, torch.autograd.grad(outputs, layer_outputs, column, retain_graph=True)):
-            squares[name] = squares[name] + slope.double().square()
+        for name, slope in zip(
+            calls, torch.autograd.grad(outputs, layer_outputs, column, retain_graph=True, allow_unused=True)
+        ):
+            squares[name] = squares[name] + (layer_outputs[0].new_zeros(()) if slope is None else slope.double().square())
     for name, (inputs, _) in calls.items():
-        _add(found, name, squares[name].t() @ inputs.double().square())
+        if squares[name].ndim == 2:
+            _add(found, name, squares[name].t() @ inputs.double().square())
+        else:  # nothing of it reaches the outputs
+            _add(found, name, torch.zeros(()))
 
 
 def _estimated(parameters, outputs, judged, context, found):
@@ -113,10 +128,11 @@ def _calls(layers):
     """Within the block, what every linear layer was called with and what came out: module -> list of (inputs, outputs)."""
     calls = {}
 
-    def note(module, inputs, output):
-        calls.setdefault(module, []).append((inputs[0].detach(), output))
+    def note(module, arguments, keywords, output):
+        calls.setdefault(module, []).append((called_with(arguments, keywords, 0, "input").detach().clone(), output))
+        return output.clone()  # what follows may work in place
 
-    handles = [module.register_forward_hook(note) for module in layers]
+    handles = [module.register_forward_hook(note, with_kwargs=True) for module in layers]
     try:
         yield calls
     finally:

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from espalier.errors import InputError
-from espalier.pruning.watching import single_layer
+from espalier.pruning.watching import called_with, read, single_layer
 
 
 def second_moments(names, context):
@@ -13,7 +13,9 @@ def second_moments(names, context):
     of `nn.Linear` its own, of `weight_ih` those of the layer, of `weight_hh` the states before each step.
 
     names: weights of linear and recurrent layers.  context: `data`, batches of inputs of the model. Padded steps count as
-    steps.  Raises: InputError if there is no data, or a layer is not reached by them.
+    steps, those behind the end of packed sequences do not.
+
+    Raises: InputError if there is no data, or a layer is not reached by them.
     """
     if context.data is None:
         raise InputError("score=obs needs data=..., an iterable of the model's inputs")
@@ -32,17 +34,8 @@ def second_moments(names, context):
         dot = f"{path}." if path else ""
         module = model.get_submodule(path)
         kind = _linear if isinstance(module, nn.Linear) else _cell if isinstance(module, nn.RNNCellBase) else _layers
-        handles.append(module.register_forward_hook(kind(dot, shorts, add)))
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            for batch in context.data:
-                model(*batch) if type(batch) in (tuple, list) else model(batch)
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
+        handles.append(module.register_forward_hook(kind(dot, shorts, add), with_kwargs=True))
+    read(context, handles)
     missing = [name for name in names if name not in sums]
     if missing:
         raise InputError(f"score=obs: data=... held no batch that reaches {missing[0]}")
@@ -50,17 +43,17 @@ def second_moments(names, context):
 
 
 def _linear(dot, shorts, add):
-    def hook(module, inputs, output):
-        add(f"{dot}weight", inputs[0].reshape(-1, module.in_features))
+    def hook(module, arguments, keywords, output):
+        add(f"{dot}weight", called_with(arguments, keywords, 0, "input").reshape(-1, module.in_features))
 
     return hook
 
 
 def _cell(dot, shorts, add):
-    def hook(module, inputs, output):
-        start = inputs[1] if len(inputs) > 1 and inputs[1] is not None else None
+    def hook(module, arguments, keywords, output):
+        start = called_with(arguments, keywords, 1, "hx")
         state = start[0] if isinstance(start, tuple) else start
-        values = inputs[0].reshape(-1, module.input_size)
+        values = called_with(arguments, keywords, 0, "input").reshape(-1, module.input_size)
         state = values.new_zeros(len(values), module.hidden_size) if state is None else state.reshape(-1, module.hidden_size)
         for short, one in (("weight_ih", values), ("weight_hh", state)):
             if short in shorts:
@@ -72,27 +65,46 @@ def _cell(dot, shorts, add):
 def _layers(dot, shorts, add):
     """A hook that runs the layers one by one: torch gives out the states of the last one only."""
 
-    def hook(module, inputs, output):
-        values, start = inputs[0], inputs[1] if len(inputs) > 1 else None
-        if isinstance(values, PackedSequence):
-            values, _ = pad_packed_sequence(values, batch_first=module.batch_first)
-        elif values.ndim == 2:
+    def hook(module, arguments, keywords, output):
+        values, start = called_with(arguments, keywords, 0, "input"), called_with(arguments, keywords, 1, "hx")
+        if not isinstance(values, PackedSequence) and values.ndim == 2:
             values = values.unsqueeze(0 if module.batch_first else 1)
+            if start is not None:
+                start = tuple(one.unsqueeze(1) for one in start) if isinstance(start, tuple) else start.unsqueeze(1)
         both = 2 if module.bidirectional else 1
-        width = getattr(module, "proj_size", 0) or module.hidden_size
+        width = module.proj_size or module.hidden_size
         for layer in range(module.num_layers):
             own = slice(layer * both, (layer + 1) * both)
             begin = start if start is None else tuple(s[own] for s in start) if isinstance(start, tuple) else start[own]
             first = begin[0] if isinstance(begin, tuple) else begin
             states = single_layer(module, layer)(values, begin)[0]
-            steps = states.transpose(0, 1) if module.batch_first else states
+            inputs, real = _steps(values, module.batch_first)
+            steps, _ = _steps(states, module.batch_first)
             for direction, suffix in enumerate(("", "_reverse")[:both]):
-                at_start = steps.new_zeros(1, steps.shape[1], width) if first is None else first[direction : direction + 1]
-                part = steps[..., direction * width : (direction + 1) * width]
-                before = torch.cat([part[1:], at_start] if direction else [at_start, part[:-1]])
-                for short, one in ((f"weight_ih_l{layer}{suffix}", values), (f"weight_hh_l{layer}{suffix}", before)):
+                at_start = steps.new_zeros(steps.shape[1], width) if first is None else first[direction]
+                before = _before(steps[..., direction * width : (direction + 1) * width], at_start, real, bool(direction))
+                for short, one in ((f"weight_ih_l{layer}{suffix}", inputs), (f"weight_hh_l{layer}{suffix}", before)):
                     if short in shorts:
-                        add(dot + short, one)
+                        add(dot + short, one[real])
             values = states
 
     return hook
+
+
+def _steps(values, batch_first):
+    """Values by time, `(T, N, width)`, and which of them are real, `(T, N)`: of packed ones, those before their ends."""
+    if isinstance(values, PackedSequence):
+        padded, lengths = pad_packed_sequence(values)
+        return padded, torch.arange(len(padded))[:, None].to(padded.device) < lengths.to(padded.device)
+    steps = values.transpose(0, 1) if batch_first else values
+    return steps, torch.ones(steps.shape[:2], dtype=torch.bool, device=steps.device)
+
+
+def _before(states, start, real, reverse):
+    """The state before each step, `(T, N, width)`; in reverse every sequence starts at its last real step."""
+    if not reverse:
+        return torch.cat([start[None], states[:-1]])
+    before = torch.cat([states[1:], start[None]])
+    ends = real.sum(0) - 1
+    before[ends, torch.arange(len(ends), device=ends.device)] = start
+    return before

@@ -94,7 +94,7 @@ def every_unit(model, readers=None, names=None):
     readers, chains = split_readers(model, readers)
     linear = find_chains(model, chains)
     recurrent = list(recurrent_modules(model))
-    refuse_missing(names, [*recurrent, *chains], "recurrent module")
+    refuse_missing(names, [*recurrent, *chains], "recurrent module" if recurrent else "layer that another one reads")
     wanted = [name for name in recurrent if inside(name, names)]
     found = []
     if wanted or not linear:

@@ -131,7 +131,7 @@ def known_readers(model):
                 entries = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in readers]
                 named = [(dot + name, *copies) for name, *copies in entries]
                 found[dot + source] = [one[0] if len(one) == 1 else one for one in named]
-    if not found and isinstance(model, nn.Sequential):
+    if not found and type(model).forward is nn.Sequential.forward:
         return sequential_readers(model) or None
     return found or ({"": []} if isinstance(model, RECURRENT) else None)
 

@@ -1,5 +1,7 @@
 """Looks at what hidden units put out while a model reads data."""
 
+import contextlib
+
 import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
@@ -31,22 +33,42 @@ def watch(units, context, note, score):
             look = _look_at_cell
         elif isinstance(owner, nn.Linear):
             look = _look_at_linear
-        handles.append(owner.register_forward_hook(look(own, noted)))
-    training = context.model.training
-    context.model.eval()
-    try:
-        for batch in context.data:
-            context.model(*batch) if type(batch) in (tuple, list) else context.model(batch)  # a PackedSequence is one input
-    finally:
-        context.model.train(training)
-        for handle in handles:
-            handle.remove()
+        handles.append(owner.register_forward_hook(look(own, noted), with_kwargs=True))
+    read(context, handles)
     if len(reached) < len(units):
         raise InputError(f"score={score}: data=... held no batch that reaches every layer")
 
 
+def read(context, handles):
+    """Run the model in evaluation over `context.data`, and remove the hooks."""
+    with torch.no_grad(), evaluating(context.model):
+        try:
+            for batch in context.data:
+                context.model(*batch) if type(batch) in (tuple, list) else context.model(batch)  # a PackedSequence is one input
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+@contextlib.contextmanager
+def evaluating(model):
+    """Within the block the model is in evaluation; after it every module is in the mode that it had."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def called_with(arguments, keywords, place, name):
+    """What a module was called with at a place, or by a name; None if with nothing."""
+    return arguments[place] if len(arguments) > place else keywords.get(name)
+
+
 def _look_at_cell(units, note):
-    def hook(module, inputs, output):
+    def hook(module, arguments, keywords, output):
         note(units[0], output[0] if isinstance(output, tuple) else output, None)
 
     return hook
@@ -55,8 +77,8 @@ def _look_at_cell(units, note):
 def _look_at_linear(units, note):
     """A hook that looks at what the functions after the layer make of its outputs."""
 
-    def hook(module, inputs, output):
-        note(units[0], units[0].through(output), None)
+    def hook(module, arguments, keywords, output):
+        note(units[0], units[0].through(output.clone()), None)  # functions may work in place
 
     return hook
 
@@ -64,8 +86,8 @@ def _look_at_linear(units, note):
 def _look_at_layers(units, note):
     """A hook that runs the layers one by one: torch gives out the states of the last one only."""
 
-    def hook(module, inputs, output):
-        states, start = inputs[0], inputs[1] if len(inputs) > 1 else None
+    def hook(module, arguments, keywords, output):
+        states, start = called_with(arguments, keywords, 0, "input"), called_with(arguments, keywords, 1, "hx")
         for layer in range(module.num_layers):
             single = single_layer(module, layer)
             both = 2 if module.bidirectional else 1
@@ -83,8 +105,10 @@ def _look_at_layers(units, note):
 
 def single_layer(module, layer):
     """Layer `layer` of a recurrent module as a module of its own, with copies of the weights."""
-    inputs = module.input_size if layer == 0 else module.hidden_size * (2 if module.bidirectional else 1)
+    width = module.proj_size or module.hidden_size
+    inputs = module.input_size if layer == 0 else width * (2 if module.bidirectional else 1)
     more = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
+    more |= {"proj_size": module.proj_size} if module.proj_size else {}
     weight = module.weight_ih_l0
     single = type(module)(
         inputs, module.hidden_size, bias=module.bias, batch_first=module.batch_first, bidirectional=module.bidirectional,

@@ -53,7 +53,7 @@ def identity(values):
         node, last = _parent(values, path)
         if node.get(last) and "_target_" not in node:
             try:
-                node[last] = _content(node[last])
+                node[last] = _content(node[last], "*ubyte*" if path == ("data", "root") else "*")
             except InputError as error:
                 raise InputError(f"{'.'.join(path)}={error}") from None
     for path, born in BORN:
@@ -127,9 +127,10 @@ def _parent(values, path):
 _digests = {}
 
 
-def _content(path):
+def _content(path, pattern="*"):
+    """Digest of a file, or of those files of a folder whose names are like the pattern."""
     if Path(path).is_dir():
-        return {file.name: _digest(file) for file in sorted(Path(path).iterdir()) if file.is_file()}
+        return {file.name: _digest(file) for file in sorted(Path(path).glob(pattern)) if file.is_file()}
     return _digest(path)
 
 

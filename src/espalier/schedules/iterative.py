@@ -35,6 +35,8 @@ def iterative(level, start, percents, run, settings):
             training = level(round(100 - left, 10), start, rule="exact")
         trained = run(training)
         yield trained
+        if smallest is not None and of_left and trained.total * (1 - percent / 100) ** MOST > smallest:
+            raise InputError(f"schedule.smallest={smallest}: rounds of {percent:g} % take more than {MOST} to get there")
         if smallest is not None and (trained.result["kept"] <= smallest or trained.empty):
             return
         start = Start(training)

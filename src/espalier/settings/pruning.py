@@ -102,6 +102,9 @@ class PruneConfig(TrainConfig):
         if units:
             self.check_units()
         self.score = self.checked_score()
+        if units and "smallest" in self.schedule and self.schedule["name"] != "redundant":
+            raise InputError("schedule.smallest counts weights: leave it away with structure=unit, or take schedule=redundant")
+        self.modules = self.modules and sorted(set(self.modules))
         if self.schedule.get("name") == "redundant" and self.score != "variation":
             raise InputError(
                 "schedule=redundant drops what score=variation calls redundant: add score=variation structure=unit"
@@ -161,7 +164,8 @@ class PruneConfig(TrainConfig):
             left = math.prod(1 - percent / 100 for percent in percents)
             percents = [round(100 * (1 - left), 10)]
         for percent in percents if self.base is None and isinstance(self.model, (Model, FeedForward)) else ():
-            for hidden in self.model.hidden:
+            sizes = [sum(self.model.hidden)] if self.scope.name == "global" else self.model.hidden
+            for hidden in sizes:
                 if round(percent / 100 * hidden) >= hidden:
                     raise InputError(f"percent={percent} would remove all {hidden} units of a layer; lower it")
 
