@@ -1,6 +1,6 @@
 """Kill a run at random moments, repeat the command, and compare with the run that was left alone, bit for bit.
 
-python benchmarks/kill.py [--times 30] [--door prune] [--parallel]
+python benchmarks/kill.py [--times 30] [--door prune] [--study NAME] [--parallel]
 """
 
 import argparse
@@ -24,6 +24,21 @@ DOORS = {
     "structure_search": [
         *DATA, "trainer.max_epochs=3", "graph.barabasi_albert=6", "graph.watts_strogatz=6", "graph.erdos_renyi=0", "dense=1",
         "predictor.repeats=1", "predictor.regressors=[bayesian_ridge]", "processes=2",
+    ],
+}  # fmt: skip
+#: Studies of prune.py, small.
+STUDIES = {
+    "ffn_methods": [
+        "experiment=ffn_methods", "data.train_size=300", "data.side=12", "trainer.max_epochs=3", "retrain.max_epochs=3",
+        "score=magnitude,obd,obs", "scope=layer", "percent=[50,80]", "device=cpu",
+    ],
+    "ffn_weights_vs_units": [
+        "experiment=ffn_weights_vs_units", "data.train_size=300", "data.side=8", "model.hidden=[30,20]",
+        "modules=[layers.0,layers.2]", "retrain.max_epochs=2", "percent=[25,50]", "costs=false", "device=cpu",
+    ],
+    "redundant_units": [
+        "experiment=redundant_units", "data.length=900", "model.hidden=[16]", "trainer.max_epochs=4", "retrain.max_epochs=2",
+        "costs=false", "curve=false", "device=cpu",
     ],
 }  # fmt: skip
 PARALLEL = ["-m", "engine=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"]
@@ -109,10 +124,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=30)
     parser.add_argument("--door", choices=DOORS, default="prune")
+    parser.add_argument("--study", choices=STUDIES, help="of prune.py, instead of the usual one")
     parser.add_argument("--parallel", action="store_true", help="as a sweep in two processes")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    arguments = [*(PARALLEL if options.parallel else []), *DOORS[options.door]]
+    usual = STUDIES[options.study] if options.study else DOORS[options.door]
+    arguments = [*(PARALLEL if options.parallel else []), *usual]
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         long = finish(options.door, arguments, f"{folder}/whole")

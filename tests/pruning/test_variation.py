@@ -84,6 +84,7 @@ def test_passes_go_on_until_no_unit_is_redundant(door, tmp_path):
     summary = tables.read(path)
     percents = summary["percent"].tolist()
     assert percents == sorted(set(percents)) and percents[0] > 0 and percents[-1] <= 100 * 14 / 16
+    assert next((tmp_path / "outputs").rglob("variation.svg")).stat().st_size > 5000
     assert "least squares" in out and set(summary["judge"]) == {"validation"} and "base_test_rmse" in summary
     code, _, err = door("prune", *tiny, "score=activation")
     assert code == 2 and "schedule=redundant drops what score=variation calls redundant" in err

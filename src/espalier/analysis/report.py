@@ -10,6 +10,7 @@ CAPTIONS = {
     "worth": "Time of a forward pass and bytes, by level: dense, masked, torch's CSR, and shrunk.",
     "methods": "Methods: test against the share of weights left, and at the highest level by epochs of retraining spent.",
     "structures": "Units or blocks beside single weights, by the share of weights left: equal percents are not equal sizes.",
+    "variation": "Shares of the units in the movement of their layer, and the two points that decide which are redundant.",
     "survivors": "Share of weights left in every layer, kind of weight and gate.",
 }
 

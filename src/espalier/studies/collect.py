@@ -12,7 +12,7 @@ from espalier.runs import files
 from espalier.runs.run import read_result, versions
 from espalier.settings import PruneConfig, StructureConfig, from_yaml
 from espalier.studies import controls
-from espalier.studies.plan import RUNS, label, prune_run, train_run
+from espalier.studies.plan import RUNS, prune_run, series_of, train_run
 from espalier.tasks import metric_of
 
 
@@ -95,10 +95,9 @@ def control_rows(directories, variants):
     rows = []
     for directory in directories:
         config = from_yaml(directory / "config.yaml", PruneConfig)
-        config.outputs = str(pool_of(directory))
-        key = {"cell": config.cell, "target": label(config), "score": config.score_name, "scope": config.scope.name}
+        config.outputs = str(directory.parents[2])  # the root of all runs
         metric = metric_of(read_result(directory))
-        key["variant"] = variants[directory]
+        key = {**series_of(config), "variant": variants[directory]}
         longer = prune_run(controls.trained_on(config))
         reached = tables.judged(tables.read(longer / "summary.csv"), "best", metric).item() if longer.result() else None
         anew = fresh_of(config, metric)
@@ -108,8 +107,7 @@ def control_rows(directories, variants):
             dense = result and result[f"{'val' if result['judge'] == 'validation' else 'test'}_{metric.name}"]
             rows.append({
                 **key, "seed": config.seed, "percent": percent, "trained_on": reached, "dense": dense or None,
-                "fresh": anew.get(percent),
-                "units": small.model.hidden[0] if result else None,
+                "fresh": anew.get(percent), "units": small.model.hidden[0] if result else None,
             })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -122,11 +120,6 @@ def fresh_of(config, metric):
         return {}
     summary = tables.read(run / "summary.csv")
     return dict(zip(summary["percent"], tables.judged(summary, "best", metric)))
-
-
-def pool_of(directory):
-    """The root of all runs that a run's directory belongs to."""
-    return directory.parents[2]
 
 
 def made_by(path):

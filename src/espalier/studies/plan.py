@@ -84,6 +84,11 @@ def label(config):
     return {"weight": config.target.name, "unit": "unit", "block": f"{config.target.name}-block"}[config.structure.name]
 
 
+def series_of(config):
+    """What tells the series of a pruning job in tables."""
+    return {"cell": config.cell, "target": label(config), "score": config.score_name, "scope": config.scope.name}
+
+
 def base_run(config):
     """The `Run` of the training that a pruning job needs first, or None if it brings its own base."""
     return None if config.base is not None else place(base_training(config), config.outputs, config.seed)

@@ -5,18 +5,20 @@ import shutil
 from dataclasses import replace
 
 from espalier import names, tasks
-from espalier.analysis import figures
+from espalier.analysis import figures, redundancy
 from espalier.errors import InputError
 from espalier.learning.bases import load_base
 from espalier.learning.bench import load_data
 from espalier.learning.board import Board
 from espalier.pruning import recurrent_weights
+from espalier.pruning.context import Context
 from espalier.pruning.selection import linear_weights
 from espalier.pruning.structures import every_unit
+from espalier.pruning.unit_scores import variation
 from espalier.runs import files, progress
 from espalier.runs.identity import plain
 from espalier.settings.model import Model
-from espalier.studies.plan import base_run, base_start, base_training, label, level, prune_run
+from espalier.studies.plan import base_run, base_start, base_training, label, level, prune_run, series_of
 from espalier.studies.train import columns, runner_of
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ class _Study:
 
     def __init__(self, config, run):
         self.config, self.run, self.runner = config, run, runner_of(config)
-        self.job = {"cell": config.cell, "target": label(config), "score": config.score_name, "scope": config.scope.name}
+        self.job = series_of(config)
         self.metric = tasks.load(config.task).metric
         self.base = base_start(config)
 
@@ -78,11 +80,8 @@ class _Study:
         config, run = self.config, self.run
         curve, survivors = measured
         first = next(iter(levels.values())).result
-        rows = (
-            []
-            if 0 in levels
-            else [self.row(0, {"epoch": 0, **first["before"], "seconds": 0.0}, first["total"], first["total"])]
-        )
+        before = {"epoch": 0, **first["before"], "seconds": 0.0}
+        rows = [] if 0 in levels else [self.row(0, before, first["total"], first["total"])]
         for percent, trained in levels.items():
             rows += [self.row(percent, row, trained.result["kept"], trained.total) for row in trained.rows]
             self.keep(percent, trained)
@@ -96,8 +95,7 @@ class _Study:
         result = {
             **self.job, "seed": config.seed, "judge": first["judge"], "baselines": first["baselines"], "data": first["data"],
             "base": str(self.runner.weights_file(self.base)), f"base_{self.metric.name}": first["base"],
-            "percents": list(levels),
-            "task": first["task"],
+            "percents": list(levels), "task": first["task"],
         }  # fmt: skip
         run.finish(result, (*FILES, *(f"levels/{percent}.pt" for percent in levels)))
 
@@ -166,7 +164,26 @@ class _Study:
         with self.runner.bench(training) as bench:
             model = self.runner.network(bench, self.base)
             survivors = [row for percent, trained in levels.items() for row in self.survivors(model, percent, trained)]
+            if self.config.score == "variation":
+                self.variation(bench, model, levels)
             return self.curve(bench, model, training.cut) if self.config.curve else [], survivors
+
+    def variation(self, bench, model, levels):
+        """The figure of what the score saw in the base and in every level."""
+        networks = {"base": model}
+        for percent, trained in levels.items():
+            networks[f"{percent:g} % removed"] = bench.network()
+            networks[f"{percent:g} % removed"].load_state_dict(trained.load("last")["state_dict"])
+        passes = []
+        for title, network in networks.items():
+            batches = [tuple(batch[:-1]) for batch in bench.batches(bench.judge)]
+            units = every_unit(network)
+            for one, share in variation.shares(units, Context(network, batches, None)).items():
+                share = share[:, share.amax(0) > 0]
+                found, middle = variation.points(share.amin(0), share.amax(0), share.mean(0))
+                name = f"{title}, {one.place}" if len(units) > 1 else title
+                passes.append((name, *(part.numpy() for part in (share, found, middle))))
+        redundancy.draw(self.run / "figures", passes)
 
     def curve(self, bench, model, cut):
         cut = replace(cut, rule=self.config.rule.name)  # a schedule may have had another one

@@ -13,7 +13,7 @@ from espalier.pruning.costs import worth
 from espalier.pruning.export import export
 from espalier.runs import files, progress
 from espalier.settings.model import Model
-from espalier.studies.plan import SUFFIX, base_start, base_training, label, prune_run
+from espalier.studies.plan import SUFFIX, base_start, base_training, label, prune_run, series_of
 from espalier.studies.train import runner_of
 
 log = logging.getLogger(__name__)
@@ -31,12 +31,13 @@ def _networks(config):
     runner, start = runner_of(config), base_start(config)
     file = runner.weights_file(start)
     if isinstance(config.model, Model):
-        if config.base:
-            return (
-                lambda path: rebuild(files.load_tensors(path, "level")) if path else load_base(file, base_training(config)),
-                None,
-            )
-        return lambda path: rebuild(files.load_tensors(path or file, "level")), None
+
+        def network(path):
+            if path is None and config.base:
+                return load_base(file, base_training(config))
+            return rebuild(files.load_tensors(path or file, "level"))
+
+        return network, None
     bench = Bench(base_training(config), config.seed, torch.device("cpu"))
     return lambda path: load_own(path or file, bench.network()), bench.example
 
@@ -47,13 +48,7 @@ def run(config):
     network, example = _networks(config)
     dense = network(None)
     percents = its.result().get("percents", config.percent)
-    key = {
-        "cell": config.cell,
-        "target": label(config),
-        "score": config.score_name,
-        "scope": config.scope.name,
-        "seed": config.seed,
-    }
+    key = {**series_of(config), "seed": config.seed}
     with its.logging("prune"), progress.current.job(f"{config.cell} {label(config)}, export", len(percents)):
         torch.set_num_threads(config.threads)
         for percent in percents:

@@ -20,27 +20,44 @@ from espalier.pruning.watching import watch
 def variation(units, context):
     seen = {}
 
-    def note(one, values, time):
-        if time is None:
-            raise InputError(f"score=variation: {one.place} gives out no whole sequences (packed, or step by step)")
-        sigma = values.double().std(time, correction=0).cpu()
-        total = sigma.sum(1, keepdim=True)
-        share = torch.where(total > 0, sigma / total, torch.zeros_like(sigma))
+    def note(one, share):
         low, high, added, count = seen.get(one, (torch.inf, -torch.inf, 0.0, 0))
         low, high = (torch.as_tensor(end).double().expand(one.hidden) for end in (low, high))
         seen[one] = low.minimum(share.amin(0)), high.maximum(share.amax(0)), added + share.sum(0), count + len(share)
 
-    watch(units, context, note, "variation")
+    _watch_shares(units, context, note)
     return {one: _score(*seen[one]) for one in units}
 
 
-def _score(low, high, added, count):
-    mean = added / count
-    points = torch.stack([mean - low, high - mean], 1)
+def shares(units, context):
+    """`Units` -> their shares a, `(sequences, hidden)`."""
+    parts = {one: [] for one in units}
+    _watch_shares(units, context, lambda one, share: parts[one].append(share))
+    return {one: torch.cat(found) for one, found in parts.items()}
+
+
+def points(low, high, mean):
+    """(p `(units, 2)`, m `(2,)`) from the least, greatest and mean share of every unit."""
+    found = torch.stack([mean - low, high - mean], 1)
     moving = high > 0
-    middle = points[moving].mean(0) if moving.any() else points.mean(0)
+    return found, found[moving].mean(0) if moving.any() else found.mean(0)
+
+
+def _watch_shares(units, context, note):
+    def look(one, values, time):
+        if time is None:
+            raise InputError(f"score=variation: {one.place} gives out no whole sequences (packed, or step by step)")
+        sigma = values.double().std(time, correction=0).cpu()
+        total = sigma.sum(1, keepdim=True)
+        note(one, torch.where(total > 0, sigma / total, torch.zeros_like(sigma)))
+
+    watch(units, context, look, "variation")
+
+
+def _score(low, high, added, count):
+    found, middle = points(low, high, added / count)
     length = middle.square().sum()
-    return points @ middle / length if length > 0 else moving.to(points.dtype)
+    return found @ middle / length if length > 0 else (high > 0).to(found.dtype)
 
 
 #: Which sequences it looks at: those that judge.
