@@ -1,5 +1,8 @@
 """Small configurations, and how to compare results."""
 
+import gzip
+import struct
+
 import numpy as np
 
 from espalier.settings import Model, PruneConfig, Reber, Retrain, Trainer
@@ -67,3 +70,18 @@ def ts(values, labels):
     for one, label in zip(values, labels):
         lines.append(":".join(",".join(f"{value:.9g}" for value in channel) for channel in one.T) + f":{label}")
     return HEADER + "\n".join(lines) + "\n"
+
+
+def idx(values):
+    head = struct.pack(">" + "I" * (1 + values.ndim), 0x800 + values.ndim, *values.shape)
+    return head + values.astype(np.uint8).tobytes()
+
+
+def write_idx(folder, name="t10k", count=40, packed=False, labels=None):
+    """MNIST's two files of one part, images of 6 x 5 pixels. Returns (images, labels)."""
+    rng = np.random.default_rng(0)
+    pixels, classes = rng.integers(0, 256, (count, 6, 5)), np.arange(count if labels is None else labels) % 4
+    for what, values in (("images-idx3", pixels), ("labels-idx1", classes)):
+        content = gzip.compress(idx(values)) if packed else idx(values)
+        (folder / f"{name}-{what}-ubyte{'.gz' if packed else ''}").write_bytes(content)
+    return pixels, classes

@@ -36,7 +36,10 @@ DOOR_OF = {
     "thesis_structure": "structure_search", "train": "train",
 }  # fmt: skip
 #: Members that go together only.
-IMAGES = {"digits": ["model=feedforward"], "mnist": ["model=feedforward"], "feedforward": ["data=digits"]}
+TOGETHER = {
+    "digits": ["model=feedforward"], "mnist": ["model=feedforward"], "feedforward": ["data=digits"],
+    "redundant": ["structure=unit", "score=variation"],
+}  # fmt: skip
 GROUPS = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "quick")
 
 
@@ -53,7 +56,7 @@ def test_every_file_in_conf_composes(group, option):
     config = composed(
         door_name,
         f"{group}={option}",
-        *IMAGES.get(option, []),
+        *TOGETHER.get(option, []),
         *(["structure=unit"] if group == "score" and option not in WEIGHT_SCORES else []),
     )
     if group in ("cell", "score"):
@@ -130,10 +133,10 @@ def test_quick_is_for_every_door():
 @pytest.mark.parametrize("kind", options("data"))
 def test_experiments_fit_every_data_set(experiment, kind):
     overrides = [f"experiment={experiment}", f"data={kind}"]
-    if kind in IMAGES:
+    if kind in TOGETHER:
         with pytest.raises(InputError, match=f"data={kind} has (no key|images)"):
             composed("prune", *overrides)
-    elif kind == "text" or (kind in ("adding", "copy", "embedded_reber") and experiment != "quick"):
+    elif kind in ("text", "sine", "series_csv") or (kind in ("adding", "copy", "embedded_reber") and experiment != "quick"):
         with pytest.raises(InputError, match=f"data={kind} has no key"):  # told, not passed over
             composed("prune", *overrides)
     else:

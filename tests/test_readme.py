@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import TINY, TINY_PRUNE, TINY_SEARCH, series, ts
+from helpers import TINY, TINY_PRUNE, TINY_SEARCH, series, ts, write_idx
 
 from espalier import SequenceClassifier
 
@@ -62,7 +62,18 @@ def test_command(door, tmp_path, command):
         door("structure_search", "cell=gru", "logger=none", *TINY_SEARCH)
     if script == "prune.py" and "percent" not in command:
         tiny = [*tiny, "percent=[50]"]
-    if "data=text" in arguments:  # which has no number of examples
+    if "data=mnist" in arguments:
+        (tmp_path / "DIR").mkdir()
+        write_idx(tmp_path / "DIR", "train", 200)
+        write_idx(tmp_path / "DIR", "t10k", 100)
+        arguments = [argument for argument in arguments if not argument.startswith("seed=")]
+    if "experiment=ffn_methods" in arguments:
+        arguments += ["score=random,obd", "scope=layer", "schedule=one_shot"]
+    if "experiment=ffn_weights_vs_units" in arguments:
+        arguments += ["modules=[layers.0]", "costs=false"]
+    if "experiment=redundant_units" in arguments:
+        arguments += ["data.length=600", "costs=false"]
+    if "data=text" in arguments or "experiment=redundant_units" in arguments:  # which have no number of examples
         tiny = [key for key in tiny if not key.endswith("_size=160") and not key.endswith("_size=80")]
     code, out, err = door(script.removesuffix(".py"), *arguments, "logger=none", *tiny)
     assert code == 0, err

@@ -1,11 +1,10 @@
 """Images: scikit-learn's digits, MNIST's files, and what is wrong with some of these."""
 
 import gzip
-import struct
 
-import numpy as np
 import pytest
 import torch
+from helpers import write_idx
 
 from espalier import data
 from espalier.data import mnist
@@ -31,24 +30,10 @@ def test_digits_are_drawn_large_split_and_scaled():
     assert len(load(Digits(train_size=200, test_size=50)).test) == 50
 
 
-def idx(values):
-    head = struct.pack(">" + "I" * (1 + values.ndim), 0x800 + values.ndim, *values.shape)
-    return head + values.astype(np.uint8).tobytes()
-
-
-def write(folder, name="t10k", count=40, packed=False, labels=None):
-    rng = np.random.default_rng(0)
-    pixels, classes = rng.integers(0, 256, (count, 6, 5)), np.arange(count if labels is None else labels) % 4
-    for what, values in (("images-idx3", pixels), ("labels-idx1", classes)):
-        content = gzip.compress(idx(values)) if packed else idx(values)
-        (folder / f"{name}-{what}-ubyte{'.gz' if packed else ''}").write_bytes(content)
-    return pixels, classes
-
-
 @pytest.mark.parametrize("packed", [False, True])
 def test_mnist_reads_its_files(tmp_path, packed):
-    write(tmp_path, "train", 60, packed)
-    pixels, classes = write(tmp_path, "t10k", 40, packed)
+    write_idx(tmp_path, "train", 60, packed)
+    pixels, classes = write_idx(tmp_path, "t10k", 40, packed)
     found = load(Mnist(root=str(tmp_path)))
     assert [len(part) for part in (found.train, found.validation, found.test)] == [54, 6, 40]
     assert found.sizes == {"features": 30, "outputs": 4}
@@ -59,7 +44,7 @@ def test_mnist_reads_its_files(tmp_path, packed):
 
 
 def test_with_the_test_files_alone_they_are_cut_in_parts(tmp_path):
-    write(tmp_path)
+    write_idx(tmp_path)
     found = load(Mnist(root=str(tmp_path)))
     parts = [part.inputs[0] for part in (found.train, found.validation, found.test)]
     assert [len(part) for part in parts] == [29, 3, 8] and found.facts["source"] == "t10k, cut in two"
@@ -81,13 +66,13 @@ IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
         (lambda folder: spoiled(folder / IMAGES, lambda content: b""), "is no IDX file of images"),
         (lambda folder: spoiled(folder / LABELS, lambda content: b"\0\0\x0b" + content[3:]), "no IDX file of labels"),
         (lambda folder: spoiled(folder / IMAGES, lambda content: gzip.compress(content)[:-9]), "cannot be read"),
-        (lambda folder: write(folder, labels=39), "39 labels for the 40 images of t10k-images-idx3-ubyte"),
+        (lambda folder: write_idx(folder, labels=39), "39 labels for the 40 images of t10k-images-idx3-ubyte"),
         (lambda folder: (folder / LABELS).unlink(), "there is no t10k-labels-idx1-ubyte"),
         (lambda folder: [path.unlink() for path in folder.iterdir()], "there is no t10k-images-idx3-ubyte"),
     ],
 )
 def test_files_that_are_not_what_they_should_be_are_told(tmp_path, change, told):
-    write(tmp_path)
+    write_idx(tmp_path)
     change(tmp_path)
     with pytest.raises(InputError, match=told) as error:
         load(Mnist(root=str(tmp_path)))

@@ -213,7 +213,9 @@ class _Study:
     def survivors(self, model, percent, trained):
         """What is left in every gate of every pruned weight."""
         masks, rows = trained.load("last")["masks"], []
-        for weight in (*recurrent_weights(model), *linear_weights(model)):
+        recurrent = recurrent_weights(model)
+        units = recurrent and self.config.structure.name == "unit"  # whose readers lose columns, not weights of their own
+        for weight in recurrent if units else (*recurrent, *linear_weights(model)):
             if weight.name in masks:
                 for gate, block in enumerate(masks[weight.name].chunk(weight.gates)):
                     rows.append({
