@@ -13,4 +13,4 @@ fi
 .venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])' \
   >"$(.venv-next/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/borrowed.pth"
 PYTHONPATH="$PWD/src" .venv-next/bin/python -c 'import hydra; print("Hydra", hydra.__version__)'
-PYTHONPATH="$PWD/src" exec .venv-next/bin/python -m pytest -n 2 -p no:cacheprovider tests/test_cli.py tests/studies
+PYTHONPATH="$PWD/src" exec .venv-next/bin/python -m pytest -n 2 -p no:cacheprovider tests/test_cli.py tests/test_conf.py tests/studies
