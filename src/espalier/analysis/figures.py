@@ -178,12 +178,12 @@ def costs(folder, summaries, curve, baselines, metric):
             points = points.assign(cut=judged(points, "cut", metric), best=judged(points, "best", metric))
             line = dict(color=colour, linewidth=1.3, linestyle=styles[key[2:]], label=textwrap.fill(titled(key, keys, 1), 60))
             if len(curve) and len(own := of_series(curve, key)):
-                band(axis, *_repeated(own, "percent", metric.name), metric, **line)
+                band(axis, *repeated(own, "percent", metric.name), metric, **line)
             else:
-                band(axis, *_repeated(points, "percent", "cut"), metric, marker=".", **line)
+                band(axis, *repeated(points, "percent", "cut"), metric, marker=".", **line)
             retrained = points[points["epochs"] > 0]
             if len(retrained):
-                x, groups = _repeated(retrained, "percent", "best")
+                x, groups = repeated(retrained, "percent", "best")
                 axis.plot(x, [np.mean(values) for values in groups], "o", color=colour, markersize=4, markerfacecolor="white")
         base = judged(summaries[summaries["cell"] == cell], "base", metric).mean()
         axis.axhline(base, color="black", linewidth=0.8)
@@ -207,7 +207,7 @@ def costs(folder, summaries, curve, baselines, metric):
     save(figure, folder, metric.name)
 
 
-def _repeated(frame, x, y):
+def repeated(frame, x, y):
     """The sorted values of column x and, for each, the values of column y."""
     grouped = frame.groupby(x)[y]
     return np.array([value for value, _ in grouped], dtype=float), [values.to_numpy(dtype=float) for _, values in grouped]
@@ -228,9 +228,7 @@ def regain(folder, summaries, rows, metric):
             own = of_series(rows, key)
             own = own[own["percent"] == percent]
             colour = colours(0.15 + 0.85 * percent / 100)
-            band(
-                axis, *_repeated(own, "epoch", column), metric, label=f"{percent:g} %", marker=".", color=colour, linewidth=1.2
-            )
+            band(axis, *repeated(own, "epoch", column), metric, label=f"{percent:g} %", marker=".", color=colour, linewidth=1.2)
         axis.axhline(base, color="black", linewidth=0.8)
         axis.set(
             title=textwrap.fill(titled(key, keys), 44),

@@ -8,7 +8,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
-from espalier.analysis.figures import STYLE, _repeated, band, grid, head, interval, save, series, titled
+from espalier.analysis.figures import STYLE, band, grid, head, interval, repeated, save, series, titled
 from espalier.analysis.page import Table, number
 from espalier.analysis.tables import NAMES, of_series, plural
 
@@ -64,9 +64,8 @@ def compare(summary, metric):
             spent = [float(cell["spent"].mean()) for cell in cells]
             for k in order:
                 rows.append([
-                    *_titled(keys).split(", "),
-                    f"{percent:g} %", f"{int(cells[k]['kept'].iloc[0]):,}", names[k], _ranked(placed[:, k]),
-                    number(values[:, k]), f"{spent[k]:.1f}",
+                    NAMES.get(keys[k][0], keys[k][0]), keys[k][1], f"{percent:g} %", f"{int(cells[k]['kept'].iloc[0]):,}",
+                    names[k], _ranked(placed[:, k]), number(values[:, k]), f"{spent[k]:.1f}",
                 ])  # fmt: skip
             if percent == levels(summary, keys)[-1] or percent == 90:
                 told.append(_sentence(keys, names, percent, placed, values, spent, order, metric))
@@ -106,6 +105,7 @@ def draw(folder, summary, results, metric):
         return
     most = max(map(len, found))
     figure, axes = plt.subplots(len(found), 2, figsize=(11, len(found) * (3.6 + 0.05 * most)), squeeze=False)
+    shown = {}
     for (left, right), keys in zip(axes, found):
         highest = (levels(summary, keys) or [None])[-1]
         scores, others = (list(dict.fromkeys(key[part] for key in keys)) for part in (slice(2, 3), slice(3, None)))
@@ -118,7 +118,7 @@ def draw(folder, summary, results, metric):
             own = of_series(summary, key)
             own = own.assign(left=100 * own["kept"] / own["total"])
             own = own[own["left"] > 0]
-            band(left, *_repeated(own, "left", f"best_test_{metric.name}"), metric, label=name(key, keys), **style)
+            band(left, *repeated(own, "left", f"best_test_{metric.name}"), metric, label=name(key, keys), **style)
             if highest is not None:
                 _by_epochs(right, own, of_series(results, key), highest, metric, style)
         common = [100 - percent for percent in levels(summary, keys) if percent < 100]
@@ -129,11 +129,8 @@ def draw(folder, summary, results, metric):
             left.set_xticks([], minor=True)
         told = f"{highest:g} % removed" if highest is not None else "there is no level that all methods came to"
         right.set(xlabel="epochs of retraining since the base", ylabel=f"test {metric.label}", title=told, ylim=left.get_ylim())
-        handles, labels = left.get_legend_handles_labels()
-        if len(found) > 1:
-            left.legend(handles, labels, fontsize=6)
-    if len(found) == 1:
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
+        shown |= {label: handle for handle, label in zip(*left.get_legend_handles_labels())}
+    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4, fontsize=7)
     seeds = summary["seed"].nunique()
     told = "left: best epoch; right: by epochs spent, those of earlier levels included"
     head(figure, f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""))
@@ -158,17 +155,18 @@ def draw_structures(folder, summary, metric):
             style = dict(color=plt.get_cmap("tab10")(place % 10), linestyle=LINES[place % len(LINES)], linewidth=1.2)
             label = titled(key, [key], 1) + f", {key[2]}"
             marker = MARKS[place % len(MARKS)]
-            points = _repeated(own, "left", f"cut_test_{metric.name}")
+            points = repeated(own, "left", f"cut_test_{metric.name}")
             band(axis, *points, metric, label=label, marker=marker, markersize=4, **style)
             retrained = own[own["epochs"] > 0]
             if len(retrained):
-                x, values = _repeated(retrained, "left", f"best_test_{metric.name}")
+                x, values = repeated(retrained, "left", f"best_test_{metric.name}")
                 means = [np.mean(value) for value in values]
                 axis.plot(x, means, marker, color=style["color"], markersize=5, markerfacecolor="white", linestyle="")
         axis.set(xlabel="% of the weights left", ylabel=f"test {metric.label}", title=NAMES.get(cell, cell), xlim=(100, 0))
         axis.legend(fontsize=7)
     told = "line: right after the cut" + ("; hollow: best after retraining" if summary["epochs"].any() else "")
-    head(figure, f"{told}; n = {summary['seed'].nunique()}")
+    seeds = summary["seed"].nunique()
+    head(figure, f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""))
     save(figure, folder, "structures")
 
 
@@ -182,4 +180,4 @@ def _by_epochs(axis, own, rows, percent, metric, style):
     level, rows = own[own["percent"] == percent], rows[rows["percent"] == percent]
     before = (level["spent"] - level["epochs"]).set_axis(level["seed"])
     rows = rows.assign(spent=rows["epoch"] + rows["seed"].map(before))
-    band(axis, *_repeated(rows, "spent", f"test_{metric.name}"), metric, **style)
+    band(axis, *repeated(rows, "spent", f"test_{metric.name}"), metric, **style)

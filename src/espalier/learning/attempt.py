@@ -76,7 +76,10 @@ class Attempt:
         ranked = self.runner.network(bench, cut.ranked) if cut.ranked else model
         self.masks = bench.masks(ranked, cut, cut.percent)
         before = weights_of(model)
-        self.masks.weights(model) if cut.ranked else self.masks.cut(model)
+        if cut.ranked:  # whose weights, not these, would make up for what goes
+            self.masks.weights(model)
+        else:
+            self.masks.cut(model)
         columns, judged = bench.row(model, Score(bench.task), *training.purpose, 0)
         self.cut_rows = [{"epoch": 0, **columns, "seconds": self.seconds()}]
         self.pruning = Pruning(

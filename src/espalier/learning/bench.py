@@ -204,16 +204,16 @@ class Bench:
             score = functools.partial(names.load(keywords.pop("_target_")), **keywords)
         known = UNIT_SCORES if cut.structure == "unit" else SCORES
         function = known.get(score) if isinstance(score, str) else score
-        batches = self.batches(self.judge) if getattr(function, "split", None) else getattr(function, "batches", SCORE_BATCHES)
+        looked_at = functools.cache(lambda: self.looked_at(function))
         # Of scores that look at data a draw is shared by all percents, as a curve shares it.
         drawn = ["data"] if hasattr(function, "batches") else [percent]
         model.zero_grad()
         masks = make_masks(
             model, target=cut.target, percent=percent, score=score, scope=cut.scope, rule=cut.rule, modules=cut.modules,
             generator=generator(self.seed, "score", *drawn), structure=cut.structure, block=tuple(cut.block),
-            data=_Batches(self, batches, lambda batch: tuple(batch[:-1])),
+            data=_Lazy(lambda: [tuple(batch[:-1]) for batch in looked_at()]),
             backward=lambda: self.backward(model), loss=self.task.curvature,
-            targets=_Batches(self, batches, lambda batch: batch[-1]), memory=memory,
+            targets=_Lazy(lambda: [batch[-1] for batch in looked_at()]), memory=memory,
         )  # fmt: skip
         model.zero_grad()
         return masks
@@ -234,6 +234,12 @@ class Bench:
                     outputs = model(*inputs)
                     loss = (self.task.total or self.task.loss)(outputs, targets)
                 loss.backward()
+
+    def looked_at(self, score):
+        """The batches that a score looks at: those that judge, or so many of training."""
+        if getattr(score, "split", None) == "judge":
+            return [[one.to(self.device) for one in batch] for batch in self.batches(self.judge)]
+        return self.some_batches(getattr(score, "batches", SCORE_BATCHES))
 
     def some_batches(self, count=SCORE_BATCHES):
         """Training batches for scores that look at data, on the device, the same at every level."""
@@ -260,12 +266,11 @@ def without_dropout(model):
             module.dropout = share
 
 
-class _Batches:
-    """A part of each of so many of those batches, made when somebody asks, or of batches that are there."""
+class _Lazy:
+    """An iterable over what a function returns, called when somebody asks."""
 
-    def __init__(self, bench, count, part):
-        self.bench, self.count, self.part = bench, count, part
+    def __init__(self, make):
+        self.make = make
 
     def __iter__(self):
-        batches = self.bench.some_batches(self.count) if isinstance(self.count, int) else self.count
-        return map(self.part, batches)
+        return iter(self.make())

@@ -118,10 +118,9 @@ def to_csr(model):
     of these, or only its `nn.Linear` hold zeros, these.
     """
     twin = copy.deepcopy(model).eval()
-    kind, layer = nn.RNNBase, CsrLayer
-    if not _zeros(twin, nn.RNNBase) and _zeros(twin, nn.Linear) is not None:
-        if _zeros(twin, nn.Linear) or _zeros(twin, nn.RNNBase) is None:
-            kind, layer = nn.Linear, CsrLinear
+    recurrent, linear = _zeros(twin, nn.RNNBase), _zeros(twin, nn.Linear)
+    only_linear = recurrent is None or (linear and not recurrent)
+    kind, layer = (nn.Linear, CsrLinear) if only_linear else (nn.RNNBase, CsrLayer)
     for name, module in list(twin.named_modules()):
         if isinstance(module, kind):
             if not name:

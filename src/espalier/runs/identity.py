@@ -25,12 +25,11 @@ IDLE = (
     (("block",), [4, 4], lambda values: values.get("structure") != "block"),
     (("cut", "block"), [4, 4], lambda values: values["cut"]["structure"] != "block"),
 )
-#: Keys that name input files, or a folder of them: they enter by their content.
-FILES = (
-    ("data", "train"), ("data", "test"), ("data", "path"), ("data", "root"), ("base",), ("start", "file"),
-    ("regaining", "reference", "file"),
-    ("cut", "ranked", "file"), ("graph", "folder"),
-)  # fmt: skip
+#: Keys that name input files, or a folder of them, and which of its files count: they enter by their content.
+FILES = {
+    ("data", "train"): "*", ("data", "test"): "*", ("data", "path"): "*", ("data", "root"): "*ubyte*", ("base",): "*",
+    ("start", "file"): "*", ("regaining", "reference", "file"): "*", ("cut", "ranked", "file"): "*", ("graph", "folder"): "*",
+}  # fmt: skip
 #: Keys that came later, with the values at which they change nothing: then they stay out, and earlier runs are found.
 BORN = (
     (("schedule", "fresh"), (False,)), (("schedule",), ({"name": "one_shot"},)), (("task",), ({"name": "classify"},)),
@@ -49,11 +48,11 @@ def identity(values):
         node, last = _parent(values, path)
         if last in node and idle(values):
             node[last] = _normal(value)
-    for path in FILES:
+    for path, pattern in FILES.items():
         node, last = _parent(values, path)
         if node.get(last) and "_target_" not in node:
             try:
-                node[last] = _content(node[last], "*ubyte*" if path == ("data", "root") else "*")
+                node[last] = _content(node[last], pattern)
             except InputError as error:
                 raise InputError(f"{'.'.join(path)}={error}") from None
     for path, born in BORN:

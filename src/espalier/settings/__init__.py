@@ -14,7 +14,9 @@ from espalier.settings.data import (
     Reber,
     ReberCsv,
     Sequences,
+    SeriesCsv,
     Shares,
+    Sine,
     StringsCsv,
     Text,
     TokenKind,
@@ -27,7 +29,7 @@ from espalier.settings.training import Logger, Optimizer, TrainConfig, Trainer
 __all__ = [
     "Adding", "Batching", "Copy", "Digits", "EmbeddedReber", "FeedForward", "GateMask", "Graph", "GraphModel", "H2h",
     "Init", "Initial", "Logger", "Mnist", "Mode", "Model", "Optimizer", "Predictor", "PruneConfig", "Readout",
-    "Reber", "ReberCsv", "Retrain", "Rule", "Scope", "Sequences", "Shares", "Sinks", "Skip", "StringsCsv",
+    "Reber", "ReberCsv", "Retrain", "Rule", "Scope", "Sequences", "SeriesCsv", "Shares", "Sine", "Sinks", "Skip", "StringsCsv",
     "Structure", "StructureConfig", "Target", "Text", "TokenKind", "Tolerance", "TrainConfig", "Trainer", "Weights",
     "from_yaml", "notes", "register", "to_config",
 ]  # fmt: skip

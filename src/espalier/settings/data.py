@@ -184,7 +184,6 @@ class Series(Batched):
     share: float = 0.8
     season: Optional[int] = None
     published: bool = False
-    seed: int = 0
 
     readout: ClassVar[str] = "all_steps"
     values: ClassVar[bool] = True

@@ -42,9 +42,9 @@ def dense(config, percent):
     All layers get the same number of units, the largest with which the recurrent weights are no more than those kept. Of values
     the first layer's weights are not known before the data are read: then only shrunk networks have such a control.
     """
-    if (
-        not isinstance(config.model, Model) or is_own(config.data) or config.target.name == "linear"
-    ):  # whose sizes are not known here
+    if not isinstance(config.model, Model) or is_own(config.data):  # whose sizes are not known here
+        return None
+    if config.target.name == "linear":  # of which recurrent units are no measure
         return None
     hidden, values = config.model.hidden, usual(config.data, "values")
     if config.structure.name == "unit":  # of the shrunk network's size

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from espalier import names, tasks
+from espalier import names
 from espalier.errors import InputError
-from espalier.learning.training import short
 from espalier.runs import progress
 from espalier.runs.files import read_json
 from espalier.runs.run import read_result
@@ -218,9 +217,6 @@ def check(configs):
             from espalier.graphs.pool import search_graphs
 
             search_graphs(config.graph)
-    for config in configs:
-        if getattr(config, "score", None) == "obd" and tasks.load(config.task).curvature is None:
-            raise InputError(f"score=obd needs a loss whose curvature is known; task={short(config.task)} has none")
     trials = {}
     for config in configs:
         for place in own_places(config):
@@ -264,8 +260,8 @@ def needs_no_trial(config):
 
 
 def trial_cuts(config):
-    """The cut of the lowest level, where the user's network or score, or names of modules, are tried."""
-    if not hasattr(config, "percent") or not (is_own(config.model) or is_own(config.score) or config.modules):
+    """The cut of the lowest level, where the user's network, task or score, or names of modules, are tried."""
+    if not hasattr(config, "percent") or not (any(map(is_own, (config.model, config.task, config.score))) or config.modules):
         return []
     return [level(config, min(config.percent), base_start(config)).cut]
 
