@@ -78,6 +78,7 @@ def test_methods_are_ranked_at_equal_weights_and_by_epochs_spent(door, tmp_path)
     magnitude = [k for k, key in enumerate(keys) if key[2] == "magnitude"]
     assert values[:, random].mean() < values[:, magnitude].mean()
     page = (folder / "report.html").read_text()
+    assert "80 % removed: " in out and methods.groups(summary.drop(columns="spent")) == []
     assert "Which method?" in page and "Pruning feed-forward networks" in page
     # once more: nothing to do
     code, out, _ = door("prune", "-m", *sweep)

@@ -17,7 +17,11 @@ MARKS, LINES = "os^vDPX*<>", ("-", "--", "-.", ":")
 
 
 def groups(summary):
-    """[(keys of the methods of one cell and target)], of those that have several."""
+    """[(keys of the methods of one cell and target)], of those that have several; none where runs of before do not say what
+    they spent.
+    """
+    if "spent" not in summary or summary["spent"].isna().any():
+        return []
     keys, found = series(summary), {}
     for key in keys:
         found.setdefault(key[:2], []).append(key)

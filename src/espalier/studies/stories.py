@@ -186,11 +186,13 @@ def finish_sweep(story, sweep, before):
 
 
 def tell_pruning(summary, result, safe):
-    from espalier.analysis import tables
+    from espalier.analysis import methods, tables
 
     metric = metric_of(result)
     baselines = result["baselines"] if result else {}
     tables.print_overview(summary, safe, console(), metric, tables.floor(baselines))
+    for sentence in methods.compare(summary, metric)[0]:
+        console().print(sentence, markup=False)
     if baselines:
         console().print(f"Without learning ({metric.label} on test): {rules(baselines)}.")
 
