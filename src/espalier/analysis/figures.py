@@ -17,7 +17,7 @@ from espalier.analysis.tables import NAMES, SERIES, as_series, judged, of_series
 from espalier.names import GATE_LETTERS
 from espalier.runs import files
 
-COLOURS = {"i2h": "#1b6ca8", "h2h": "#c8553d", "both": "#4a4e69", "unit": "#588157"}
+COLOURS = {"i2h": "#1b6ca8", "h2h": "#c8553d", "both": "#4a4e69", "unit": "#588157", "linear": "#7b5ea7"}
 STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 9,
     "axes.titlesize": 10, "legend.frameon": False, "figure.constrained_layout.use": True, "svg.hashsalt": "espalier",
@@ -169,11 +169,14 @@ def costs(folder, summaries, curve, baselines, metric):
     keys = series(summaries)
     cells = list(dict.fromkeys(key[0] for key in keys))
     seeds = summaries["seed"].nunique()
-    figure, axes = grid(len(cells), 5.4, 3.6)
+    many = max(sum(key[0] == cell for key in keys) for cell in cells) > 6  # then the legend stands below
+    height = 3.6 + (0.22 * len(keys) / len(cells) if many else 0)
+    figure, axes = grid(len(cells), 5.4, height)
     styles = dict(zip(dict.fromkeys(key[2:] for key in keys), ("-", "--", "-.", ":") * len(keys)))
     for axis, cell in zip(axes, cells):
         for key in (key for key in keys if key[0] == cell):
-            colour = COLOURS.get(key[1])
+            # One colour per target, as far as the styles of lines tell the rest apart.
+            colour = COLOURS.get(key[1]) if len(styles) <= 4 else plt.get_cmap("tab10")(list(styles).index(key[2:]) % 10)
             points = of_series(summaries, key)
             points = points.assign(cut=judged(points, "cut", metric), best=judged(points, "best", metric))
             line = dict(color=colour, linewidth=1.3, linestyle=styles[key[2:]], label=textwrap.fill(titled(key, keys, 1), 60))
@@ -200,7 +203,10 @@ def costs(folder, summaries, curve, baselines, metric):
         axis.set(
             title=NAMES.get(cell, cell), xlabel="percent removed", ylabel=metric.label, xlim=(0, 100), ylim=top(metric, 0.03)
         )
-        axis.legend(loc="lower left" if metric.higher else "upper left", fontsize=7)
+        if many:
+            axis.legend(loc="upper left", bbox_to_anchor=(0, -0.18), fontsize=6)
+        else:
+            axis.legend(loc="lower left" if metric.higher else "upper left", fontsize=7)
     split = "validation" if (summaries["judge"] == "validation").all() else "test"
     told = f"{split} {metric.label}; line: right after the cut, circle: best after retraining"
     head(figure, f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""))
