@@ -101,7 +101,7 @@ def test_thesis_settings_are_the_published_ones():
     assert config["data"]["batching"] == "random" and config["data"]["validation_fraction"] == 0
     assert config["data"]["batch_size"] == 32 and not config["data"]["deduplicate"]
     assert config["retrain"] == {"mode": "fixed", "max_epochs": 10, "checks_per_epoch": 1}
-    assert config["optimizer"]["lr"] == 1e-3 and config["trainer"] == {"max_epochs": 50, "clip_norm": 5.0}
+    assert config["optimizer"]["lr"] == 1e-3 and config["trainer"] == {"max_epochs": 50, "clip_norm": 5.0, "plateau": None}
     assert config["percent"] == list(range(10, 101, 10)) and config["safe"]["tolerance"] == 0.05
 
 
@@ -118,7 +118,7 @@ def test_settings_of_the_structure_study_are_the_published_ones():
     }  # fmt: skip
     assert config["data"]["batch_size"] == 128 and config["data"]["batching"] == "random"
     assert config["data"]["validation_fraction"] == 0 and not config["data"]["deduplicate"]
-    assert config["trainer"] == {"max_epochs": 15, "clip_norm": 5.0} and config["optimizer"]["lr"] == 1e-3
+    assert config["trainer"] == {"max_epochs": 15, "clip_norm": 5.0, "plateau": None} and config["optimizer"]["lr"] == 1e-3
     assert config["predictor"]["regressors"] == ["bayesian_ridge", "random_forest", "ada_boost"]
 
 

@@ -29,6 +29,7 @@ UNIT_SCORES = {
     "activation": "espalier.pruning.unit_scores.activation:activation",
     "taylor": "espalier.pruning.unit_scores.taylor:taylor",
     "variation": "espalier.pruning.unit_scores.variation:variation",
+    "correlation": "espalier.pruning.unit_scores.correlation:correlation",
     "random": "espalier.pruning.unit_scores.random:random",
 }
 #: Which trainings follow from a base and a cut.

@@ -89,7 +89,7 @@ def test_killed_in_an_epoch_and_continued_it_is_the_same(tmp_path, monkeypatch, 
 
 
 def test_the_control_of_a_lottery_ticket_has_its_masks_and_other_weights(tmp_path):
-    config = gradual(tmp_path, schedule={"name": "rewind", "epoch": 0, "fresh": False}, controls=True)
+    config = gradual(tmp_path, schedule={"name": "rewind", "epoch": 0}, controls=True)
     ticket = finished(config)
     controls.run(config)
     assert controls.done(config)

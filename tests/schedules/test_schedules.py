@@ -15,7 +15,7 @@ from espalier.learning.training import Start, place
 from espalier.names import SCHEDULES, load
 from espalier.runs import run as run_module
 from espalier.runs.files import digest
-from espalier.settings import Logger, Mode, Model, PruneConfig, Retrain
+from espalier.settings import Logger, Mode, PruneConfig, Retrain, from_yaml
 from espalier.studies import controls, prune
 from espalier.studies.plan import base_start, base_training, level, prune_run
 from espalier.studies.train import runner_of
@@ -75,7 +75,7 @@ def test_a_fixed_number_goes_at_every_level(asked):
 
 
 def test_rewind_ranks_the_trained_and_cuts_the_early(asked):
-    levels, _, base = asked("rewind", [50, 80], epoch=1, fresh=False)
+    levels, _, base = asked("rewind", [50, 80], epoch=1)
     early = Start(dataclasses.replace(base.training, epochs=1))
     assert all(training.start == early and training.epochs == base.training.epochs for training in levels)
     assert not any(training.regaining.stop for training in levels)  # as long as the base, whatever is regained meanwhile
@@ -147,9 +147,11 @@ def test_rounds_of_what_is_left_keep_their_order_and_repeats(door, tmp_path):
     assert code == 0, err
     runs = [run for run in (tmp_path / "outputs" / "prune").glob("*/seed_0") if len(tables.read(run / "summary.csv")) > 1]
     assert tables.read(runs[0] / "summary.csv")["percent"].tolist() == [20, 36, 48.8]
-    config = PruneConfig(cell="gru", model=Model(hidden=[6, 5]))
+    configs = {run: from_yaml(run / "config.yaml", PruneConfig) for run in runs}
+    (config,) = [config for config in configs.values() if not config.fresh]
     small = {tuple(controls.dense(config, percent).model.hidden) for percent in (20, 36, 48.8)}
-    assert len(list((tmp_path / "outputs" / "train").glob("*/seed_0"))) == len(small) > 1  # of the levels there are
+    # Of the levels there are, and the base with weight decay and with dropout.
+    assert len(list((tmp_path / "outputs" / "train").glob("*/seed_0"))) == len(small) + 2 > 3
     longer = [run for run in (tmp_path / "outputs" / "prune").glob("*/seed_0") if run not in runs]
     assert tables.read(longer[0] / "summary.csv")["percent"].tolist() == [0]  # the base trained on, whatever the schedule
 

@@ -63,6 +63,7 @@ def test_methods_are_ranked_at_equal_weights_and_by_epochs_spent(door, tmp_path)
     sweep = [
         "experiment=ffn_methods", *(key for key in FAST if "=digits" not in key and "model" not in key), "percent=[50,80]",
         "data.side=8", "retrain.max_epochs=1", "score=magnitude,random,obs", "scope=layer", "seed=0,1",
+        "schedule=one_shot,iterative",
     ]  # fmt: skip
     code, out, err = door("prune", "-m", *sweep)
     assert code == 0, err
@@ -123,7 +124,7 @@ def test_weights_against_units(door, tmp_path):
         (["data=digits", "model=feedforward", "cell=gru"], "cell=gru: model=feedforward has no recurrent cell"),
         (["data=digits", "model=feedforward", "export=torch"], "export writes recurrent networks"),
         (["data=mnist", "model=feedforward"], "data=mnist needs data.root=DIR"),
-        (["score=obs", "schedule=gradual"], "score=obs changes the weights that stay, schedule=gradual would undo it"),
+        (["fresh=true", "base=x.pt"], "fresh=true needs the epochs of the base"),
         (["retrain=while_improving", "retrain.patience=0"], "retrain.patience must be positive, got 0"),
         (["retrain.patience=1"], "retrain.patience"),
         (["modules=[nothing]"], "modules: 'nothing' matches no weight"),

@@ -22,7 +22,7 @@ from helpers import TINY_PRUNE
 from espalier.analysis import tables
 from espalier.errors import InputError
 from espalier.runs.device import device
-from espalier.settings import PruneConfig, Target
+from espalier.settings import PruneConfig, from_yaml
 from espalier.studies import controls
 
 ROOT = Path(__file__).parents[2]
@@ -187,18 +187,20 @@ def the_report_can_be_made_again_also_from_a_half_finished_sweep(swept, door, tm
 
 def controls_are_runs_of_their_own(swept):
     folder, _ = swept
-    config = PruneConfig(cell="gru", target=Target.i2h, percent=[50, 90])
-    config.model.hidden = [6, 5]
-    i2h, h2h = controls.recurrent_weights("gru", [6, 5], 6)
-    assert (i2h, h2h) == (3 * (36 + 30), 3 * (36 + 25))
+    runs = (folder / "outputs").glob("prune/gru*/seed_0/config.yaml")
+    configs = [from_yaml(path, PruneConfig) for path in runs]
+    (config,) = [one for one in configs if one.percent == [50, 90] and not one.fresh]
+    config.outputs = str(folder / "outputs")
+    i2h, h2h, head = controls.weights(config, [6, 5], 6, 2)
+    assert (i2h, h2h, head) == (3 * (36 + 30), 3 * (36 + 25), 0)
     small = controls.dense(config, 90)
     units = small.model.hidden[0]
     kept = i2h + h2h - round(0.9 * i2h)
-    assert sum(controls.recurrent_weights("gru", [units] * 2, 6)) <= kept
-    assert sum(controls.recurrent_weights("gru", [units + 1] * 2, 6)) > kept
+    assert sum(controls.weights(config, [units] * 2, 6, 2)) <= kept
+    assert sum(controls.weights(config, [units + 1] * 2, 6, 2)) > kept
     assert small.model.embedding == 6 and controls.dense(PruneConfig(percent=[100]), 100) is None
     trained = list((folder / "outputs").glob("train/gru*/seed_0/result.json"))
-    assert len(trained) == 2  # two small dense ones
+    assert len(trained) == 4  # two small dense ones, two with other regularisers
 
 
 def test_under_the_thesis_the_published_values_stand_beside_ours(door, tmp_path):

@@ -22,6 +22,8 @@ STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 9,
     "axes.titlesize": 10, "legend.frameon": False, "figure.constrained_layout.use": True, "svg.hashsalt": "espalier",
 }  # fmt: skip
+#: Marks and lines that go with colours, so that series are told apart without these.
+MARKS, LINES = "os^vDPX*<>", ("-", "--", "-.", ":")
 
 
 def save(figure, folder, name):

@@ -8,12 +8,9 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
-from espalier.analysis.figures import STYLE, band, grid, head, interval, repeated, save, series, titled
+from espalier.analysis.figures import LINES, MARKS, STYLE, band, grid, head, interval, repeated, save, series, titled
 from espalier.analysis.page import Table, number
 from espalier.analysis.tables import NAMES, of_series, plural
-
-#: Marks that go with the colours, so that methods are told apart without these.
-MARKS, LINES = "os^vDPX*<>", ("-", "--", "-.", ":")
 
 
 def groups(summary):

@@ -3,9 +3,25 @@
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
-from espalier.analysis.figures import STYLE, head, save
+from espalier.analysis.figures import (
+    LINES,
+    MARKS,
+    STYLE,
+    band,
+    baseline_lines,
+    grid,
+    head,
+    repeated,
+    save,
+    series,
+    titled,
+)  # fmt: skip
+from espalier.analysis.tables import NAMES, of_series
 
+#: Controls beside the levels, in words.
+BESIDE = {"dense": "small network, trained directly", "gradual": "gradual, as many single weights"}
 #: Passes that are drawn, the first and the last among them.
 MOST = 5
 
@@ -36,3 +52,70 @@ def draw(folder, passes):
         right.legend(fontsize=7, loc="best")
     head(figure, "variation of units over the sequences that judge")
     save(figure, folder, "variation")
+
+
+@matplotlib.rc_context(STYLE)
+def draw_sizes(folder, summary, controls, first, metric):
+    """`sizes`: what judges against the hidden units left, with the rules that need no learning; a panel per cell. Nothing where
+    no job removed units.
+
+    controls: rows of the controls, or None.  first: result.json of the first job, which holds the widths of its levels.
+    """
+    own = summary[summary["target"] == "unit"]
+    total = sum(first.get("base_widths", ()))
+    if own.empty or not total or own.groupby("cell")["total"].nunique().max() > 1:
+        return
+    own = own.assign(units=(total * (1 - own["percent"] / 100)).round())
+    keys = series(own)
+    figure, axes = grid(len({key[0] for key in keys}), 6.5, 4.0)
+    for axis, cell in zip(axes, dict.fromkeys(key[0] for key in keys)):
+        for place, key in enumerate(key for key in keys if key[0] == cell):
+            style = dict(color=plt.get_cmap("tab10")(place % 10), marker=MARKS[place % len(MARKS)], markersize=4, linewidth=1.2)
+            rows = of_series(own, key)
+            base = rows.groupby("seed").first().reset_index()
+            start = base.assign(units=total, **{f"best_test_{metric.name}": base[f"base_test_{metric.name}"]})
+            points = repeated(pd.concat([start, rows]), "units", f"best_test_{metric.name}")
+            band(axis, *points, metric, label=f"units, {titled(key, keys, 2) or key[2]}", **style)
+            if controls is not None:
+                held = rows.merge(
+                    of_series(controls, key)[["seed", "percent", "dense_test", "gradual_test"]], on=["seed", "percent"]
+                )
+                for name, line in (("dense", "--"), ("gradual", ":")):
+                    there = held[held[f"{name}_test"].notna()]
+                    if len(there):
+                        points = repeated(there, "units", f"{name}_test")
+                        band(
+                            axis,
+                            *points,
+                            metric,
+                            label=BESIDE[name],
+                            **{**style, "linestyle": line, "markerfacecolor": "white"},
+                        )
+        baseline_lines(axis, first["baselines"])
+        axis.set(xscale="log", xlabel="hidden units left", ylabel=f"test {metric.label}", title=NAMES.get(cell, cell))
+        widths = sorted({total, *own.loc[own["cell"] == cell, "units"]})
+        axis.set_xticks(widths, [f"{width:g}" for width in widths], rotation=45 if len(widths) > 8 else 0)
+        axis.set_xticks([], minor=True)
+        axis.invert_xaxis()
+        axis.legend(fontsize=7)
+    seeds = summary["seed"].nunique()
+    head(figure, f"after retraining, by size; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""))
+    save(figure, folder, "sizes")
+
+
+@matplotlib.rc_context(STYLE)
+def draw_forecast(folder, came, said, metric):
+    """`forecast`: what came in the first windows of test, and what networks said of it.
+
+    came: values, window after window; said: title of a network -> as many values.
+    """
+    figure, axis = plt.subplots(figsize=(11, 3.6))
+    axis.plot(came, color="black", linewidth=1.0, label="what came")
+    for place, (title, values) in enumerate(said.items()):
+        error = np.sqrt(np.square(values - came).mean())
+        style = dict(color=plt.get_cmap("tab10")(place), linestyle=LINES[place % len(LINES)], linewidth=1.2)
+        axis.plot(values, label=f"{title} ({error:.3g})", **style)
+    axis.set(xlabel="step of the test windows, one after the other", ylabel="value")
+    figure.legend(loc="outside lower center", ncols=5, fontsize=7)
+    head(figure, f"forecast against truth; in brackets the {metric.label} of what is drawn")
+    save(figure, folder, "forecast")

@@ -11,16 +11,20 @@ CAPTIONS = {
     "methods": "Methods: test against the share of weights left, and at the highest level by epochs of retraining spent.",
     "structures": "Units or blocks beside single weights, by the share of weights left: equal percents are not equal sizes.",
     "variation": "Shares of the units in the movement of their layer, and the two points that decide which are redundant.",
+    "sizes": "Error against units left, beside what needs no pruning.",
+    "forecast": "Forecasts of the base and of levels against what came, in the first windows of test.",
     "survivors": "Share of weights left in every layer, kind of weight and gate.",
 }
+#: Controls beside a level that not every job has: column -> heading.
+CONTROLS = {"fresh": "fresh start, same masks", "gradual": "gradual, single weights"}
 
 
-def write(folder, summary, results, baselines, about, metric, controls=None, unfinished=(), costs=None):
+def write(folder, summary, results, baselines, about, metric, controls=None, unfinished=(), costs=None, beside=None):
     """`report.html` in the folder, beside `figures/`.
 
     summary, results: the joined tables as DataFrames; baselines: rule -> the metric's value; metric: what judged, a `Metric`;
-    controls: rows of (series, percent, seed, trained_on, dense, units, fresh), or None; unfinished: (overrides, why);
-    costs: the rows of costs.csv as a DataFrame, or None.
+    controls: a row per series, seed and percent of what the controls reached, or None; unfinished: (overrides, why);
+    costs: the rows of costs.csv as a DataFrame, or None.  beside: (series, percent) -> published value, in words, or None.
     about: command, config (YAML text), versions, experiment, floor, safe and regain tolerance.
     """
     published = thesis.published() if about["experiment"] == "thesis_pruning" else None
@@ -35,8 +39,9 @@ def write(folder, summary, results, baselines, about, metric, controls=None, unf
         regained=f"{'less' if metric.higher else 'plus'} {metric.told(about['regain'])}",
         sentences=tables.sentences(summary, about["safe"], metric, about["floor"]),
         overview=_overview(summary, about, metric, published), costs=_costs(summary, metric),
+        regularisers=regularisers(summary, controls, metric),
         methods=methods.compare(summary, metric) if methods.groups(summary) else None,
-        levels=_levels(summary, results, controls, published, metric), worth=worth.section(costs),
+        levels=_levels(summary, results, controls, published, metric, beside or {}), worth=worth.section(costs),
         baselines=Table(["rule", metric.label], [[name, f"{value:.4f}"] for name, value in baselines.items()], 1),
     )  # fmt: skip
     return folder / "report.html"
@@ -78,20 +83,19 @@ def _costs(summary, metric):
     return {"levels": [f"{percent:g}" for percent in levels], "rows": rows}
 
 
-def _levels(summary, results, controls, published, metric):
+def _levels(summary, results, controls, published, metric, beside):
     """A row per series and level: achieved sparsity, what judges, regain, controls, published values."""
     frame = summary.assign(**{what: tables.judged(summary, what, metric) for what in ("cut", "best")})
-    fresh = controls is not None and controls["fresh"].notna().any()
+    there = [] if controls is None else [name for name in CONTROLS if controls[name].notna().any()]
     columns = [
         "", "level", "removed", "weights left", "after the cut", "best after retraining", "test after the cut", "test, best",
         "regain epoch", "step", "not regained",
     ]  # fmt: skip
     if controls is not None:
-        columns += ["trained on, no cut", "small dense", "its units"]
-    if fresh:
-        columns += ["fresh start, same masks"]
+        columns += ["trained on, no cut", "small dense", "its units", *(CONTROLS[name] for name in there)]
     if published is not None:
         columns += ["published: cut", "after 10 epochs", "regain epoch", "ours after the last epoch"]
+    columns += ["published, test"] if beside else []
     rows = []
     keys = figures.series(frame)
     for key in keys:
@@ -109,10 +113,34 @@ def _levels(summary, results, controls, published, metric):
                 held = held[held["percent"] == percent]
                 units = held["units"].dropna()
                 row += [number(held["trained_on"]), number(held["dense"]), f"{units.iloc[0]:g}" if len(units) else ""]
-                row += [number(held["fresh"])] if fresh else []
+                row += [number(held[name]) for name in there]
             if published is not None:
                 row += _published(published, key, percent, results)
+            row += [beside.get((tuple(key), percent), "")] if beside else []
             rows.append(row)
+    return Table(columns, rows, 1)
+
+
+def regularisers(summary, controls, metric):
+    """A `Table` of the test value of networks of the base's size: as it is, pruned to the level that judges best, of its
+    masks on other weights, and with other regularisers; None without controls.
+    """
+    if controls is None:
+        return None
+    frame = summary.assign(best=metric.better(tables.judged(summary, "best", metric)))
+    rows, keys = [], figures.series(frame)
+    for key in keys:
+        own = tables.of_series(frame, key)
+        best = own.loc[own.groupby("seed")["best"].idxmax()]
+        held = tables.of_series(controls, key)
+        levels = held.merge(best[["seed", "percent"]], on=["seed", "percent"])
+        alone = held.groupby("seed").first()
+        rows.append([
+            figures.titled(key, keys), number(own.groupby("seed")[f"base_test_{metric.name}"].first()),
+            number(best[f"best_test_{metric.name}"]), f"{best['percent'].median():g} %", number(levels["fresh_test"]),
+            number(alone["dropout_test"]), number(alone["decay_test"]),
+        ])  # fmt: skip
+    columns = ["", "base", "pruned, best level", "which", "its masks, fresh start", "dropout", "weight decay"]
     return Table(columns, rows, 1)
 
 

@@ -49,7 +49,7 @@ def made(values, settings, **facts):
     found = baselines(values, train, test, past, ahead, settings["season"])
     sizes = {"features": 1, "outputs": ahead, "steps": past}
     counts = {"values": length, "train_windows": len(train), "validation_windows": len(validation), "test_windows": len(test)}
-    return Data(*splits, sizes, baselines=found, facts={**facts, **counts}, unit=float(span))
+    return Data(*splits, sizes, baselines=found, facts={**facts, **counts}, unit=float(span), origin=float(low))
 
 
 def _cut(values, starts, past, ahead):

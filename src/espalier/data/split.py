@@ -53,7 +53,7 @@ class Data:
     sizes: keywords that a model is built with, `{"codes": 128, "outputs": 2}` of tokens, `{"features": 12, "outputs": 9}` of
     values.  labels: the classes by name, where there are classes.  baselines: rule that needs no learning -> its value of the
     task's metric on test.  facts: numbers for result.json.  unit: what one in the targets is in the data's own unit, in which
-    errors are told.
+    errors are told; origin: what zero is in it.
     """
 
     train: Split
@@ -64,7 +64,8 @@ class Data:
     baselines: dict = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
     unit: float = 1.0
+    origin: float = 0.0
 
     def to(self, device):
         splits = (split.to(device) for split in (self.train, self.validation, self.test))
-        return Data(*splits, self.sizes, self.labels, self.baselines, self.facts, self.unit)
+        return Data(*splits, self.sizes, self.labels, self.baselines, self.facts, self.unit, self.origin)

@@ -13,7 +13,9 @@ from espalier.learning.evaluation import Score
 from espalier.learning.feeds import Feed
 from espalier.learning.fit import Epochs, fit
 from espalier.learning.growing import Growing
+from espalier.learning.patience import Falling, fallen, since
 from espalier.pruning.callback import Pruning
+from espalier.pruning.redrawn import rescale
 from espalier.runs import files, progress
 from espalier.runs.seeds import kept
 
@@ -78,6 +80,8 @@ class Attempt:
         before = weights_of(model)
         if cut.ranked:  # whose weights, not these, would make up for what goes
             self.masks.weights(model)
+            if training.start.rescaled:
+                rescale(model, self.masks)
         else:
             self.masks.cut(model)
         columns, judged = bench.row(model, Score(bench.task), *training.purpose, 0)
@@ -112,6 +116,7 @@ class Attempt:
         if training.epochs and not self.stop():
             learner, needed, self.train_score = bench.learner(self.model)
             own = [callback for callback in (self.pruning, self.growing) if callback]
+            own += [Falling(self.judged, training.plateau, training.optimizer["lr"])] if training.plateau else []
             feed = Feed(bench.epoch_batches(*training.purpose))
             with kept():
                 callbacks = [*own, *needed, self.best, epochs]
@@ -130,19 +135,18 @@ class Attempt:
 
     def stalled(self):
         """Whether the last epochs of all brought nothing, after which patience is at an end."""
-        patience, metric = self.training.patience, self.bench.task.metric
-        if patience is None or not self.whole:
-            return False
+        patience, plateau = self.training.patience, self.training.plateau
+        if plateau is not None and fallen(self.judged(), plateau, self.training.optimizer["lr"])[1]:
+            return True
+        return patience is not None and self.whole and since(self.judged(), patience) >= patience.epochs
+
+    def judged(self):
+        """What judged every epoch, more is better, from the one on at whose end all of the cut was done."""
+        metric = self.bench.task.metric
         column = f"{'val' if self.bench.judge == 'validation' else 'test'}_{metric.name}"
         first = math.ceil(self.training.during.ramp * self.training.epochs) if self.training.during else 0
-        best, since = -math.inf, 0
-        for row in [*self.cut_rows, *self.epochs.rows]:
-            if row["epoch"] < first:  # not all of the cut was done
-                continue
-            better = metric.better(row[column])
-            since = 0 if better > best + patience.delta else since + 1
-            best = max(best, better)
-        return since >= patience.epochs
+        rows = [*self.cut_rows, *self.epochs.rows]
+        return [metric.better(row[column]) for row in rows if row["epoch"] >= first]
 
     def look(self, epoch, step):
         """Between the ends of epochs."""

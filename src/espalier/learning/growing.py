@@ -34,7 +34,7 @@ class Growing(pl.Callback):
             return
         part = min(step / self.ramp, 1.0)
         self.masks = self.pruning.masks = self.masks_at(self.percent * SHAPES[self.growth.shape](part))
-        self.masks.weights(pl_module)
+        self.masks.cut(pl_module)
         self.done = part == 1
 
     def state_dict(self):

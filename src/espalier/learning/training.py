@@ -11,16 +11,21 @@ from espalier.runs.run import Run
 
 @dataclass(frozen=True)
 class Start:
-    """Weights to start from: those of a file, or of another training, `best` by what judges or `last`."""
+    """Weights to start from: those of a file, or of another training, `best` by what judges or `last`.
+
+    rescaled: weights as they were drawn, made after the cut of units what is drawn for so narrow a network.
+    """
 
     training: Training | None = None
     weights: str = "last"
     file: str | None = None
+    rescaled: bool = False
 
     def plain(self):
         if self.training is None:
             return {"file": self.file}
-        return {"training": identity(self.training.plain()), "weights": self.weights}
+        own = {"training": identity(self.training.plain()), "weights": self.weights}
+        return own | ({"rescaled": True} if self.rescaled else {})
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,26 @@ class Growth:
 
 @dataclass(frozen=True)
 class Patience:
-    """Training ends after so many epochs in a row that are not better than the best before by more than `delta`, in the terms
-    of the task's metric.
+    """Training ends after so many epochs in a row that are not better than the `best` before, or than the `previous` one, by
+    more than `delta`, in the terms of the task's metric.
     """
 
     epochs: int
     delta: float
+    against: str = "best"
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """After an epoch that is not better (as `Patience` has it) the learning rate falls to its `factor`; training ends where it
+    is at `least` already.  momentum: from the first fall on; None: as it is.
+    """
+
+    factor: float
+    least: float
+    delta: float
+    against: str = "best"
+    momentum: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +105,7 @@ class Training:
     purpose: words that name the random streams of its batches; init: those of its initial weights.
     looks: whether validation and test are scored after all `epochs`, or at the `end` alone.
     during: how the masks of the cut grow; None: they are there from the start.
-    patience: when training ends early; None: it does not.
+    patience: when training ends early; None: it does not.  plateau: when the learning rate falls; None: never.
     """
 
     data: dict
@@ -103,6 +122,7 @@ class Training:
     during: Growth | None = None
     task: dict = field(default_factory=lambda: {"name": "classify"})
     patience: Patience | None = None
+    plateau: Plateau | None = None
 
     def plain(self):
         """Nested plain values; a start is told by its own identity, and what is None is left out."""
@@ -129,7 +149,7 @@ def short(settings):
 def _plain(value: Any):
     if isinstance(value, Start):
         return value.plain()
-    if isinstance(value, (Cut, Regaining, Growth, Patience)):
+    if isinstance(value, (Cut, Regaining, Growth, Patience, Plateau)):
         values = {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
         return {name: item for name, item in values.items() if item is not None or name == "tolerance"}
     return plain(value)

@@ -1,4 +1,4 @@
-"""What the weights of a layer are multiplied with, over data: second moments X'X / n of the inputs of every weight matrix."""
+"""What the weights of a layer are multiplied with, over data: means and second moments of the inputs of every weight matrix."""
 
 import torch
 from torch import nn
@@ -8,17 +8,26 @@ from espalier.errors import InputError
 from espalier.pruning.watching import called_with, read, single_layer
 
 
-def second_moments(names, context):
+def second_moments(names, context, score):
     """Name of a weight -> X'X / n `(inputs, inputs)`, float64 on the CPU; X are the inputs of its layer at every call and step:
     of `nn.Linear` its own, of `weight_ih` those of the layer, of `weight_hh` the states before each step.
 
     names: weights of linear and recurrent layers.  context: `data`, batches of inputs of the model. Padded steps count as
-    steps, those behind the end of packed sequences do not.
+    steps, those behind the end of packed sequences do not.  score: its name, for errors.
 
     Raises: InputError if there is no data, or a layer is not reached by them.
     """
+    return _averaged(names, context, score, lambda flat: flat.t() @ flat)
+
+
+def means(names, context, score):
+    """The same of X itself: name of a weight -> `(inputs,)`."""
+    return _averaged(names, context, score, lambda flat: flat.sum(0))
+
+
+def _averaged(names, context, score, summed):
     if context.data is None:
-        raise InputError("score=obs needs data=..., an iterable of the model's inputs")
+        raise InputError(f"score={score} needs data=..., an iterable of the model's inputs")
     model, sums, handles = context.model, {}, []
     by_module = {}
     for name in names:
@@ -28,7 +37,7 @@ def second_moments(names, context):
     def add(name, values):
         flat = values.detach().flatten(0, -2).double().cpu()
         total, count = sums.get(name, (0, 0))
-        sums[name] = total + flat.t() @ flat, count + len(flat)
+        sums[name] = total + summed(flat), count + len(flat)
 
     for path, shorts in by_module.items():
         dot = f"{path}." if path else ""
@@ -38,7 +47,7 @@ def second_moments(names, context):
     read(context, handles)
     missing = [name for name in names if name not in sums]
     if missing:
-        raise InputError(f"score=obs: data=... held no batch that reaches {missing[0]}")
+        raise InputError(f"score={score}: data=... held no batch that reaches {missing[0]}")
     return {name: total / count for name, (total, count) in sums.items()}
 
 

@@ -77,7 +77,10 @@ class Masks:
 
     def within(self, name):
         """The same masks for a module that holds this one as its attribute `name`."""
-        return Masks({f"{name}.{key}": mask for key, mask in self.items()})
+        named = [
+            values and {f"{name}.{key}": value for key, value in values.items()} for values in (self._masks, self._compensated)
+        ]
+        return Masks(*named)
 
     def state_dict(self):
         """Name -> bool tensor, on the CPU: loads again with `weights_only=True` and `Masks(...)`."""

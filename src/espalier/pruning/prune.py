@@ -96,8 +96,8 @@ def prune(
     percent: share of the weights (blocks, units) in each group of the scope, 0 to 100, absolute: what is zero already counts,
     so that pruning to 50 and then to 80 percent leaves 20.
     score: `magnitude`, `class_distributed`, `random`, `obd` (needs `data` and `loss`) or `obs` (needs `data`); of units
-    `magnitude`, `random`, `incoming`, `outgoing` (norms), `activation`, `variation` (need `data`) or `taylor` (needs
-    gradients); or a function of (name -> weights, or list of `Units`; `espalier.pruning.context.Context`).
+    `magnitude`, `random`, `incoming`, `outgoing` (norms), `activation`, `correlation`, `variation` (need `data`) or `taylor`
+    (needs gradients); or a function of (name -> weights, or list of `Units`; `espalier.pruning.context.Context`).
     scope: `global` (default; of `obs` `layer`), `layer`, `tensor` or `gate`; of units `tensor` (one direction of one layer;
     default, so that the layers of an `nn.LSTM` stay equally wide), `layer` or `global`.
     modules: names of submodules to stay inside, by default all.

@@ -140,4 +140,5 @@ def units(model, percent, score, scope, modules, rule, readers, context):
                 masks[name][one.rows_of(gone)] = False
             for column in one.feeds:
                 masks[column.name][:, column.first + gone] = False
-    return Masks(masks)
+    compensated = getattr(score, "compensated", None)
+    return Masks(masks, compensated and compensated(chosen, masks, context))

@@ -32,9 +32,10 @@ FILES = {
 }  # fmt: skip
 #: Keys that came later, with the values at which they change nothing: then they stay out, and earlier runs are found.
 BORN = (
-    (("schedule", "fresh"), (False,)), (("schedule",), ({"name": "one_shot"},)), (("task",), ({"name": "classify"},)),
+    (("fresh",), (False,)), (("schedule",), ({"name": "one_shot"},)), (("task",), ({"name": "classify"},)),
     (("model", "name"), ("recurrent", "graph")), (("model", "dropout"), (0,)),
-    (("modules",), (None,)),
+    (("modules",), (None,)), (("trainer", "plateau"), (None,)), (("retrain", "against"), ("best",)),
+    (("patience", "against"), ("best",)),
 )  # fmt: skip
 
 

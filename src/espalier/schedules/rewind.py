@@ -2,26 +2,22 @@
 
 Every level ranks the weights of the level before (the first those of the base), takes the weights of the base at
 `epoch` (0: as they were drawn), cuts these and trains them as long as the base was.
-fresh: the control; the same masks on weights that were drawn anew, where a lottery ticket should be no better.
+`fresh=true` is its control: the same masks on weights that were drawn anew, where a lottery ticket should be no better.
 Reference: Frankle and Carbin 2019, "The lottery ticket hypothesis"; Frankle et al. 2020, "Linear mode connectivity".
 """
 
 from dataclasses import replace
 
 from espalier.learning.training import Start
-from espalier.schedules.keys import whole, word
+from espalier.schedules.keys import whole
 
-KEYS = {"epoch": (0, whole(0)), "fresh": (False, word(False, True))}
+KEYS = {"epoch": (0, whole(0))}
 
 
 def rewind(level, start, percents, run, settings):
     base, ranked = start.training, start
     early = Start(replace(base, epochs=settings["epoch"]))
-    anew = Start(replace(base, epochs=0, init=("fresh",)))
     for percent in percents:
         training = level(percent, early, ranked=ranked, epochs=base.epochs)
-        trained = run(training)
+        yield run(training)
         ranked = Start(training)
-        if settings["fresh"]:  # what is zero goes first, so that the masks are those of the ticket
-            trained = run(level(percent, anew, ranked=ranked, epochs=base.epochs))
-        yield trained

@@ -13,7 +13,7 @@ from espalier.learning.training import short
 from espalier.names import SCHEDULES, UNIT_SCORES, WEIGHT_SCORES
 from espalier.settings.checks import checked, is_own, not_negative, own, positive
 from espalier.settings.model import FeedForward, Model
-from espalier.settings.training import TrainConfig
+from espalier.settings.training import Against, TrainConfig
 
 Target = Enum("Target", {name: name for name in ("i2h", "h2h", "both", "linear")})
 Scope = Enum("Scope", {name: name for name in ("global", "layer", "tensor", "gate")})
@@ -41,6 +41,7 @@ class Improving(Retrain):
     max_epochs: int = 25
     patience: int = 2
     min_delta: float = 0.0
+    against: Against = Against.best
 
     def __post_init__(self):
         super().__post_init__()
@@ -81,6 +82,7 @@ class PruneConfig(TrainConfig):
     safe: Tolerance = field(default_factory=Tolerance)
     curve: bool = True
     controls: bool = False
+    fresh: bool = False
     export: Any = None
     costs: bool = False
     report: Optional[str] = None
@@ -109,12 +111,13 @@ class PruneConfig(TrainConfig):
             raise InputError(
                 "schedule=redundant drops what score=variation calls redundant: add score=variation structure=unit"
             )
-        if self.score == "obs" and self.schedule.get("name") in ("gradual", "rewind"):
-            raise InputError(
-                f"score=obs changes the weights that stay, schedule={self.schedule['name']} would undo it: take another of them"
-            )
-        if self.schedule.get("name") == "rewind" and self.base is not None:
-            raise InputError("schedule=rewind needs the epochs of the base: leave base=FILE away")
+        scratch = self.schedule.get("weights") == "scratch"
+        for asked, why in (
+            (self.schedule.get("name") == "rewind", "schedule=rewind"), (self.fresh, "fresh=true"),
+            (scratch, "schedule.weights=scratch"),
+        ):  # fmt: skip
+            if asked and self.base is not None:
+                raise InputError(f"{why} needs the epochs of the base: leave base=FILE away")
         if self.schedule.get("name") == "gradual" and not self.retrain.max_epochs:
             raise InputError("schedule=gradual cuts while it retrains: retrain.max_epochs must be at least 1")
         if self.schedule.get("epoch", 0) > self.trainer.max_epochs:

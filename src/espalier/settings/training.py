@@ -1,12 +1,13 @@
 """The keys of train.py, which all doors share."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, ClassVar, Optional
 
 from espalier.errors import InputError
 from espalier.learning.training import short
 from espalier.names import OPTIMIZERS, TASKS, usual_hidden, usual_task
-from espalier.settings.checks import checked, is_own, member, not_negative, own, positive
+from espalier.settings.checks import checked, is_own, member, not_negative, own, positive, share
 from espalier.settings.data import data_settings, usual
 from espalier.settings.model import FeedForward, Model, Readout
 
@@ -28,14 +29,37 @@ class Optimizer:
         not_negative("optimizer.weight_decay", self.weight_decay)
 
 
+Against = Enum("Against", {name: name for name in ("best", "previous")})
+
+
+@dataclass
+class Plateau:
+    factor: float = 0.1
+    least: float = 1e-4
+    min_delta: float = 0.0
+    against: Against = Against.best
+    momentum: Optional[float] = None
+
+    def __post_init__(self):
+        if not 0 < self.factor < 1:
+            raise InputError(f"trainer.plateau.factor must be above 0 and below 1, got {self.factor}")
+        positive("trainer.plateau.least", self.least)
+        not_negative("trainer.plateau.min_delta", self.min_delta)
+        if self.momentum is not None:
+            share("trainer.plateau.momentum", self.momentum)
+
+
 @dataclass
 class Trainer:
     max_epochs: int = 50
     clip_norm: float = 5.0
+    plateau: Any = None
 
     def __post_init__(self):
         positive("trainer.max_epochs", self.max_epochs)
         not_negative("trainer.clip_norm", self.clip_norm)
+        if self.plateau is not None and not isinstance(self.plateau, Plateau):
+            self.plateau = checked("trainer", "plateau", Plateau, dict(self.plateau))
 
 
 @dataclass
@@ -84,6 +108,9 @@ class TrainConfig:
             self.refuse_optimizer()
         elif self.optimizer.lr is None:
             self.optimizer.lr = usual(self.data, "lr")
+        name, falls = self.optimizer.name, self.trainer.plateau
+        if falls and falls.momentum is not None and name not in ("sgd", "rmsprop"):
+            raise InputError(f"trainer.plateau.momentum: {name} has none; leave it away, or take optimizer.name=sgd")
         if is_own(self.model):
             self.name_own_model()
         elif isinstance(self.model, FeedForward):
@@ -97,6 +124,8 @@ class TrainConfig:
 
     def refuse_optimizer(self):
         """Raise InputError about keys of an optimizer that nothing would read."""
+        if self.trainer.plateau:
+            raise InputError("trainer.plateau: a LightningModule configures its own learning rates; leave it away")
         for name, usual_value in (("name", "adam"), ("lr", None), ("weight_decay", 0.0)):
             if getattr(self.optimizer, name) != usual_value:
                 raise InputError(

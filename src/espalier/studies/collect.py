@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from espalier.analysis import figures, joining, methods, report, tables, worth
+from espalier.analysis import figures, joining, methods, redundancy, report, tables, thesis, worth
 from espalier.errors import InputError
 from espalier.runs import files
 from espalier.runs.run import read_result, versions
@@ -14,6 +14,9 @@ from espalier.settings import PruneConfig, StructureConfig, from_yaml
 from espalier.studies import controls
 from espalier.studies.plan import RUNS, prune_run, series_of, train_run
 from espalier.tasks import metric_of
+
+#: What is not there, and the ends of columns of what was reached: by what judges, and on test.
+NOT, ENDS = (None, None), ("", "_test")
 
 
 def command():
@@ -64,8 +67,21 @@ def pruning(folder, directories, about, unfinished=()):
         worth.draw(folder / "figures", costs)
     methods.draw(folder / "figures", summary, results, metric)
     methods.draw_structures(folder / "figures", summary, metric)
-    report.write(folder, summary, results, first["baselines"], about, metric, held, unfinished, costs)
+    redundancy.draw_sizes(folder / "figures", summary, held, first, metric)
+    beside = published_rows(directories, variants, about["experiment"])
+    report.write(folder, summary, results, first["baselines"], about, metric, held, unfinished, costs, beside)
     return summary
+
+
+def published_rows(directories, variants, experiment):
+    """(series, percent) -> what the study that an experiment repeats published there, in words."""
+    found = {}
+    for directory in directories:
+        config = from_yaml(directory / "config.yaml", PruneConfig)
+        key = tuple({**series_of(config), "variant": variants[directory]}[name] for name in tables.SERIES)
+        for percent, told in thesis.beside(experiment, config, read_result(directory)).items():
+            found[key, percent] = told
+    return found
 
 
 def structures(folder, directories, about, unfinished=()):
@@ -98,28 +114,40 @@ def control_rows(directories, variants):
         config.outputs = str(directory.parents[2])  # the root of all runs
         metric = metric_of(read_result(directory))
         key = {**series_of(config), "variant": variants[directory]}
-        longer = prune_run(controls.trained_on(config))
-        reached = tables.judged(tables.read(longer / "summary.csv"), "best", metric).item() if longer.result() else None
-        anew = fresh_of(config, metric)
+        alone = {"seed": config.seed, "trained_on": pruned_to(controls.trained_on(config), metric).get(0, NOT)}
+        others = {"dropout": controls.with_dropout(config), "decay": controls.with_decay(config)}
+        alone |= {f"{name}{end}": value for name, one in others.items() for end, value in zip(ENDS, trained_to(one, metric))}
+        anew, gradual = (pruned_to(one, metric) for one in (controls.fresh(config), controls.gradual(config)))
+        removed = (prune_run(config).result() or {}).get("removed", {})
         for percent in controls.percents(config):
             small = controls.dense(config, percent)
-            result = small and train_run(small).result()
-            dense = result and result[f"{'val' if result['judge'] == 'validation' else 'test'}_{metric.name}"]
-            rows.append({
-                **key, "seed": config.seed, "percent": percent, "trained_on": reached, "dense": dense or None,
-                "fresh": anew.get(percent), "units": small.model.hidden[0] if result else None,
-            })  # fmt: skip
+            counts = removed.get(str(percent))
+            found = {
+                "dense": trained_to(small, metric), "fresh": anew.get(percent, NOT),
+                "gradual": gradual.get(controls.gradual_percent(*counts), NOT) if counts else NOT,
+            }  # fmt: skip
+            values = {f"{name}{end}": value for name, pair in found.items() for end, value in zip(ENDS, pair)}
+            units = small.model.hidden[0] if values["dense"] is not None else None
+            rows.append({**key, **alone, "percent": percent, **values, "trained_on": alone["trained_on"][0], "units": units})
     return pd.DataFrame(rows)
 
 
-def fresh_of(config, metric):
-    """What the control of lottery tickets reached: percent -> the best value, empty where there is none."""
-    control = controls.fresh(config)
-    run = control and prune_run(control)
+def trained_to(config, metric):
+    """What a training came to: (by what judges, on test), or NOT where there is none that is done."""
+    result = config and train_run(config).result()
+    if not result:
+        return NOT
+    judge = "val" if result["judge"] == "validation" else "test"
+    return result[f"{judge}_{metric.name}"], result[f"test_{metric.name}"]
+
+
+def pruned_to(config, metric):
+    """Percent -> what a pruning job came to after retraining, as `trained_to` has it."""
+    run = config and prune_run(config)
     if not run or not run.result():
         return {}
     summary = tables.read(run / "summary.csv")
-    return dict(zip(summary["percent"], tables.judged(summary, "best", metric)))
+    return dict(zip(summary["percent"], zip(tables.judged(summary, "best", metric), summary[f"best_test_{metric.name}"])))
 
 
 def made_by(path):

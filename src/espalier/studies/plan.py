@@ -4,7 +4,7 @@ starts.
 
 from dataclasses import replace
 
-from espalier.learning.training import Cut, Growth, Patience, Regaining, Start, Training, place
+from espalier.learning.training import Cut, Growth, Patience, Plateau, Regaining, Start, Training, place
 from espalier.names import MODELS
 from espalier.runs import files
 from espalier.runs.identity import plain
@@ -31,9 +31,11 @@ def as_train(config, **changes):
 
 def base_training(config):
     """The training of the base network."""
+    falls = config.trainer.plateau
+    plateau = falls and Plateau(falls.factor, falls.least, falls.min_delta, falls.against.name, falls.momentum)
     return Training(
         data=plain(config.data), model=model_of(config), optimizer=plain(config.optimizer), clip_norm=config.trainer.clip_norm,
-        epochs=config.trainer.max_epochs, task=config.task,
+        epochs=config.trainer.max_epochs, task=config.task, plateau=plateau,
     )  # fmt: skip
 
 
@@ -66,11 +68,13 @@ def level(config, percent, start, ranked=None, epochs=None, growth=None, rule=No
     )  # fmt: skip
     retrain = config.retrain
     stop = epochs is None and retrain.mode.name == "until_regained"
-    patience = Patience(retrain.patience, retrain.min_delta) if retrain.mode.name == "while_improving" else None
+    patience = None
+    if epochs is None and retrain.mode.name == "while_improving":
+        patience = Patience(retrain.patience, retrain.min_delta, retrain.against.name)
     regaining = Regaining(base_start(config), config.regain.tolerance, retrain.checks_per_epoch, stop)
     return replace(
         base_training(config), epochs=retrain.max_epochs if epochs is None else epochs, purpose=("prune", percent), start=start,
-        cut=cut, regaining=regaining, during=growth and Growth(**growth), patience=patience if epochs is None else None,
+        cut=cut, regaining=regaining, during=growth and Growth(**growth), patience=patience, plateau=None,
     )  # fmt: skip
 
 

@@ -5,16 +5,16 @@ import shutil
 from dataclasses import replace
 
 from espalier import names, tasks
-from espalier.analysis import figures, redundancy
+from espalier.analysis import figures
 from espalier.errors import InputError
+from espalier.learning import looks
 from espalier.learning.bases import load_base
 from espalier.learning.bench import load_data
 from espalier.learning.board import Board
+from espalier.learning.training import Start
 from espalier.pruning import recurrent_weights
-from espalier.pruning.context import Context
 from espalier.pruning.selection import linear_weights
 from espalier.pruning.structures import every_unit
-from espalier.pruning.unit_scores import variation
 from espalier.runs import files, progress
 from espalier.runs.identity import plain
 from espalier.settings.model import Model
@@ -69,16 +69,24 @@ class _Study:
             return level(config, percent, start, **changes)
 
         levels = {}
-        for trained in schedule(training_of, self.base, config.percent, self.level, config.schedule):
-            levels[trained.training.cut.percent] = trained
+        run_level = (lambda training: self.runner(training, again=config.force)) if config.fresh else self.level
+        for trained in schedule(training_of, self.base, config.percent, run_level, config.schedule):
+            levels[trained.training.cut.percent] = self.anew(trained) if config.fresh else trained
         if not levels:
             raise InputError(f"schedule: {name or config.schedule['_target_']} asked for no level")
         levels = dict(sorted(levels.items()))
         self.write(levels, self.measured(levels))
 
+    def anew(self, trained):
+        """The same masks on weights that were drawn anew, trained as long as the base: what is zero in a level goes first."""
+        base = self.base.training
+        start = Start(replace(base, epochs=0, init=("fresh",)))
+        percent, ranked = trained.training.cut.percent, Start(trained.training)
+        return self.level(level(self.config, percent, start, ranked=ranked, epochs=base.epochs, rule="exact"))
+
     def write(self, levels, measured):
         config, run = self.config, self.run
-        curve, survivors = measured
+        curve, survivors, found = measured
         first = next(iter(levels.values())).result
         before = {"epoch": 0, **first["before"], "seconds": 0.0}
         rows = [] if 0 in levels else [self.row(0, before, first["total"], first["total"])]
@@ -95,7 +103,7 @@ class _Study:
         result = {
             **self.job, "seed": config.seed, "judge": first["judge"], "baselines": first["baselines"], "data": first["data"],
             "base": str(self.runner.weights_file(self.base)), f"base_{self.metric.name}": first["base"],
-            "percents": list(levels), "task": first["task"],
+            "percents": list(levels), "task": first["task"], **found,
         }  # fmt: skip
         run.finish(result, (*FILES, *(f"levels/{percent}.pt" for percent in levels)))
 
@@ -159,31 +167,34 @@ class _Study:
         progress.current.advance(1 + self.config.retrain.max_epochs - summary["epochs"], told, line=True)
 
     def measured(self, levels):
-        """(the curve: accuracy right after the cut of the base at every whole percent; the survivors of every level)."""
+        """(the curve: accuracy right after the cut of the base at every whole percent; the survivors of every level; for
+        result.json: the sizes of the data, weights `removed` of how many in every level, of units its `widths`).
+        """
         training = next(iter(levels.values())).training
         with self.runner.bench(training) as bench:
             model = self.runner.network(bench, self.base)
             survivors = [row for percent, trained in levels.items() for row in self.survivors(model, percent, trained)]
-            if self.config.score == "variation":
-                self.variation(bench, model, levels)
-            return self.curve(bench, model, training.cut) if self.config.curve else [], survivors
-
-    def variation(self, bench, model, levels):
-        """The figure of what the score saw in the base and in every level."""
-        networks = {"base": model}
-        for percent, trained in levels.items():
-            networks[f"{percent:g} % removed"] = bench.network()
-            networks[f"{percent:g} % removed"].load_state_dict(trained.load("last")["state_dict"])
-        passes = []
-        for title, network in networks.items():
-            batches = [tuple(batch[:-1]) for batch in bench.batches(bench.judge)]
-            units = every_unit(network)
-            for one, share in variation.shares(units, Context(network, batches, None)).items():
-                share = share[:, share.amax(0) > 0]
-                found, middle = variation.points(share.amin(0), share.amax(0), share.mean(0))
-                name = f"{title}, {one.place}" if len(units) > 1 else title
-                passes.append((name, *(part.numpy() for part in (share, found, middle))))
-        redundancy.draw(self.run / "figures", passes)
+            networks = {"base": self.runner.network(bench, self.base)}
+            for percent, trained in levels.items():
+                networks[f"{percent:g} % removed"] = one = self.runner.network(bench, self.base)
+                one.load_state_dict(trained.load("last")["state_dict"])
+            looks.draw(self.run / "figures", bench, networks, self.config.score)
+            found = {"sizes": dict(bench.host.sizes), "removed": {}}
+            units = every_unit(model) if self.config.structure.name == "unit" else []
+            found |= {"base_widths": [one.hidden for one in units]} if units else {}
+            for percent, trained in levels.items():
+                masks = {name: mask for name, mask in trained.load("last")["masks"].items() if "weight" in name}
+                removed = sum(int((~mask).sum()) for mask in masks.values())
+                found["removed"][str(percent)] = [removed, sum(mask.numel() for mask in masks.values())]
+                if units:
+                    widths = [
+                        int(masks[one.rows[0]].view(one.gates, one.hidden, -1).any(2).any(0).sum())
+                        if one.rows[0] in masks
+                        else one.hidden
+                        for one in units
+                    ]
+                    found.setdefault("widths", {})[str(percent)] = widths
+            return self.curve(bench, model, training.cut) if self.config.curve else [], survivors, found
 
     def curve(self, bench, model, cut):
         cut = replace(cut, rule=self.config.rule.name)  # a schedule may have had another one

@@ -28,7 +28,7 @@ def obs(weights, context):
 def hessians(weights, context):
     """Name -> (H `(inputs, inputs)` of the layer of every weight, its inverse), float64."""
     if "hessians" not in context.memory:
-        moments = second_moments(list(weights), context)
+        moments = second_moments(list(weights), context, "obs")
         damped = {name: one + DAMPING * torch.eye(len(one), dtype=one.dtype) for name, one in moments.items()}
         context.memory["hessians"] = {name: (one, torch.linalg.inv(one)) for name, one in damped.items()}
     return context.memory["hessians"]

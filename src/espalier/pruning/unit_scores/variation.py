@@ -8,12 +8,16 @@ share. With p_u = (mean over n of a - min, max - mean) and m the mean of p over 
 which is at least 1/2 just where p_u is no farther from m than from the origin: the study's rule for what stays (its k-means was
 overwritten by these two points). It is the variation of a share: a unit with a large but constant one is called redundant, and
 of two units none ever is, since their shares mirror each other.
+
+What goes is replaced by its mean: the biases of its readers take over what they got from it on average over the data, so that
+units whose outputs are constant go without any change (but in a recurrent layer for the first step, which starts from zero).
 Reference: the study of redundant units in LSTM networks that forecast.
 """
 
 import torch
 
 from espalier.errors import InputError
+from espalier.pruning.inputs import means
 from espalier.pruning.watching import watch
 
 
@@ -60,5 +64,22 @@ def _score(low, high, added, count):
     return found @ middle / length if length > 0 else (high > 0).to(found.dtype)
 
 
+def compensated(units, masks, context):
+    """Biases after the cut, of readers that have one: name -> values.  masks: name -> bool tensor, True = kept."""
+    names = list(dict.fromkeys(column.name for one in units for column in one.feeds if not one.projected))
+    if "means" not in context.memory:
+        context.memory["means"] = means(names, context, "variation")
+    found = {}
+    for name in names:
+        place, _, short = name.rpartition(".")
+        bias = getattr(context.model.get_submodule(place), short.replace("weight", "bias"), None)
+        if bias is not None:
+            weight = context.model.get_parameter(name).detach().double().cpu()
+            added = (weight * ~masks[name]) @ context.memory["means"][name]
+            found[f"{place}.{short.replace('weight', 'bias')}".removeprefix(".")] = (bias.detach().cpu() + added).to(bias.dtype)
+    return found
+
+
 #: Which sequences it looks at: those that judge.
 variation.split = "judge"
+variation.compensated = compensated
