@@ -15,6 +15,7 @@ _FROM = {
     "make_masks": "espalier.pruning",
     "prune": "espalier.pruning",
     "shrink": "espalier.pruning",
+    "readers": "espalier.pruning.found",
     "export": "espalier.pruning.export",
     "Pruning": "espalier.pruning.callback",
     "Regain": "espalier.pruning.regain",

@@ -129,6 +129,7 @@ def draw(folder, summary, results, metric):
             left.set_xticks(common, [f"{share:g}" for share in common])
             left.set_xticks([], minor=True)
         told = f"{highest:g} % removed" if highest is not None else "there is no level that all methods came to"
+        right.xaxis.get_major_locator().set_params(integer=True)
         right.set(xlabel="epochs of retraining since the base", ylabel=f"test {metric.label}", title=told, ylim=left.get_ylim())
         shown |= {label: handle for handle, label in zip(*left.get_legend_handles_labels())}
     figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4, fontsize=7)

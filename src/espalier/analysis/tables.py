@@ -172,7 +172,7 @@ def print_overview(summary, tolerance, console, metric=ACCURACY, floor=None):
     rows = overview(summary, tolerance, metric)
     more = [SERIES[k] for k in varied([[row[key] for key in SERIES] for row in rows])]
     for name in ("cell", "target", *more, "safe percent", "regain"):
-        table.add_column(name, justify="right" if name == "safe percent" else "left")
+        table.add_column(name, justify="right" if name == "safe percent" else "left", overflow="fold")
     for row in rows:
         spread = f" ({row['low']:g} to {row['high']:g}, {row['seeds']} seeds)" if row["seeds"] > 1 else ""
         table.add_row(row["cell"], row["target"], *(row[key] for key in more), f"{row['safe']:g} %{spread}", row["regain"])

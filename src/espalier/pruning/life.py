@@ -32,26 +32,11 @@ class Life:
                     outside[first : first + source.hidden] = moved[source]
                 reached = i2h[:, outside].any(1)
                 reached |= (h2h if one.projected else h2h[:, moved[one]]).any(1)
-                reached |= self._bias(one, gate)
+                reached |= moved_by_bias(one, gate)
                 if (reached & ~moved[one]).any():
                     moved[one] |= reached
                     changed = True
         return moved
-
-    def _bias(self, one, gate):
-        """Which units have a bias that moves them."""
-        if one.get("bias_ih") is None:
-            return torch.zeros(one.hidden, dtype=torch.bool)
-        i2h, h2h = (one.get(kind).detach()[gate].cpu() for kind in ("bias_ih", "bias_hh"))
-        if one.gates == 3:  # the reset gate comes between the two
-            return (i2h != 0) | (h2h != 0)
-        bias = i2h + h2h
-        return (bias != 0) & ((bias > 0) | self._incoming(one)) if _relu(one) else bias != 0
-
-    def _incoming(self, one):
-        """Which units have any incoming weight."""
-        found = sum(one.get(kind).detach().cpu().abs().sum(1) for kind in ("weight_ih", "weight_hh"))
-        return found.view(one.gates, one.hidden).sum(0) != 0
 
     def _constant(self):
         """Units -> values of constant outputs that can be folded into what reads them, NaN elsewhere.
@@ -65,7 +50,7 @@ class Life:
             if one.gates == 1 and self.free[one] and not dropout and one.get("bias_ih") is not None:
                 bias = (one.get("bias_ih") + one.get("bias_hh")).detach().cpu()
                 value = torch.relu(bias) if _relu(one) else torch.tanh(bias)
-                still = ~self._incoming(one) & (value != 0) & (one.get("weight_hh").detach().cpu() == 0).all(0)
+                still = ~incoming(one) & (value != 0) & (one.get("weight_hh").detach().cpu() == 0).all(0)
                 others = [column for column in one.feeds if column.reader is not one]
                 if others and all(column.linear or column.reader.get("bias_ih") is not None for column in others):
                     values[still] = value[still]
@@ -104,3 +89,20 @@ class Life:
 
 def _relu(one: Units):
     return getattr(one.owner, "nonlinearity", None) == "relu"
+
+
+def moved_by_bias(one, gate):
+    """Which units have a bias that moves them. gate: rows of the candidate gate."""
+    if one.get("bias_ih") is None:
+        return torch.zeros(one.hidden, dtype=torch.bool)
+    i2h, h2h = (one.get(kind).detach()[gate].cpu() for kind in ("bias_ih", "bias_hh"))
+    if one.gates == 3:  # the reset gate comes between the two
+        return (i2h != 0) | (h2h != 0)
+    bias = i2h + h2h
+    return (bias != 0) & ((bias > 0) | incoming(one)) if _relu(one) else bias != 0
+
+
+def incoming(one):
+    """Which units have any incoming weight."""
+    found = sum(one.get(kind).detach().cpu().abs().sum(1) for kind in ("weight_ih", "weight_hh"))
+    return found.view(one.gates, one.hidden).sum(0) != 0

@@ -9,6 +9,7 @@ import torch
 from espalier.errors import InputError, doubt
 from espalier.pruning import structures
 from espalier.pruning.context import Context
+from espalier.pruning.found import Found
 from espalier.pruning.rules import RULES
 from espalier.pruning.scores import SCORES
 from espalier.pruning.structures import STRUCTURES
@@ -48,6 +49,7 @@ def make_masks(
     loss=None,
     targets=None,
     memory=None,
+    example=None,
 ):
     """The `Masks` that `prune` would cut by; the model stays as it is. Arguments as for `prune`.
 
@@ -64,6 +66,10 @@ def make_masks(
     if structure == "unit":
         if target != "both" or rule == "percentile":
             raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")
+        if example is not None:
+            found = Found(model, example)
+            found.check(readers)
+            return structures.units_together(model, found, percent, score, scope or "tensor", modules, rule, context)
         return structures.units(model, percent, score, scope or "tensor", modules, rule, readers, context)
     tile = structures.check_block(block) if structure == "block" else (1, 1)
     usual = getattr(SCORES.get(score) if isinstance(score, str) else score, "scope", "global")
@@ -85,6 +91,7 @@ def prune(
     data=None,
     backward=None,
     loss=None,
+    example=None,
 ):
     """Set `percent` of the weights of the recurrent layers in `model` to zero, in place; or of their hidden units, or blocks.
 
@@ -109,6 +116,9 @@ def prune(
     which `espalier.shrink` removes it.
     readers: for units, the modules that read the output of each recurrent module, by name: `{"rnn": ["head"]}`. Our own models
     know theirs. `[]`: nobody in the model.  data: for scores that look at data, an iterable of the model's inputs.
+    example: for units, the model's inputs (a tensor, a tuple of several arguments, a dict by name, or a function from batch and
+    time to one of these): who reads whom is then found by running the model (`espalier.readers`), and what goes together with
+    units (what is added to them, states that are handed on, a tied embedding) goes with them.
     backward: a function without arguments that leaves gradients in the model, for scores that need them; None: those count
     that are there.  loss: for `obd`, what is lowered, a mean over all outputs: `cross_entropy` (of logits) or `squared_error`.
 
@@ -117,7 +127,7 @@ def prune(
     or impossible, or (for units) a parameter is shared between modules.
     """
     arguments = (target, percent, score, scope, modules, rule, generator, structure, block, readers, data, backward, loss)
-    masks = make_masks(model, *arguments)
+    masks = make_masks(model, *arguments, example=example)
     warn_of_share(check_percent(percent))
     masks.cut(model)
     return masks

@@ -9,7 +9,12 @@ from torch.nn import functional as F
 
 from espalier.errors import InputError
 from espalier.pruning.chains import ShrunkChains, find_chains
+from espalier.pruning.export import maker
+from espalier.pruning.found import Found
 from espalier.pruning.life import Life
+from espalier.pruning.narrow import Narrow
+from espalier.pruning.running import kept_states, tensors
+from espalier.pruning.same import Beside, adapt, widths_of, without
 from espalier.pruning.selection import refuse_compiled
 from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual, split_readers
 
@@ -32,13 +37,13 @@ class Plan:
 
 
 @torch.no_grad()
-def plan(model, readers=None):
+def plan(model, readers=None, example=None):
     """The `Plan` of shrinking a model; the model stays as it is. Arguments and errors as for `shrink`."""
-    return _plan_of(*_works(model, readers))
+    return _plan_of(*_works(model, readers)) if example is None else _narrowing(model, readers, example)[1]
 
 
 @torch.no_grad()
-def shrink(model, readers=None, say=print):
+def shrink(model, readers=None, say=print, example=None):
     """A new model without the dead hidden units of its RNN, GRU and LSTM modules, any depth, both directions, and their cells;
     and without those of chains of `nn.Linear` in an `nn.Sequential` with element-wise functions between them.
 
@@ -53,17 +58,140 @@ def shrink(model, readers=None, say=print):
     sequence): `("head", copies)`. Of a chain: `{"mlp.0": ["mlp.2"]}`. Modules that are not named stay as wide as they are. Our
     own models, and a model that is itself an RNN or an `nn.Sequential` of linear layers, need none.
     say: called with a line per layer before anything is removed; None: nothing.
+    example: the model's inputs: a tensor, a tuple (several arguments), a dict (by name), or a function from (batch, time) to one
+    of these. With it the readers are found by running the model (`espalier.readers`), and `readers` are checked against it.
 
-    Returns: a model of the same class, of plain torch modules.
-    Raises: InputError if all units of a layer are dead, a reader is missing or impossible, parameters are shared or on the meta
-    device.
+    Returns: a model of the same class, of plain torch modules; its `kept` says which units stay, as in a `Plan`. It was run
+    beside the large one on inputs of several shapes where these can be made: from the example, or what the first module takes.
+    Raises: InputError if it is another function, all units of a layer are dead, a reader is missing or impossible, parameters
+    are shared (but with an example) or on the meta device.
     """
+    if example is not None:
+        return _shrink_found(model, readers, say or _silent, example)
     chains, work = _works(model, readers)
-    if say:
-        for line in _plan_of(chains, work).lines:
-            say(line)
+    planned = _plan_of(chains, work)
+    for line in planned.lines if say else ():
+        say(line)
     small = work.build() if work else model
-    return chains.build(small) if chains else small
+    small = chains.build(small) if chains else small
+    _compare(model, small, planned, say or _silent)
+    small.kept = planned.keep
+    return small
+
+
+def _silent(line):
+    pass
+
+
+def _narrowing(model, readers, example):
+    """(`Narrow`, its `Plan`) of a model whose readers are found by running it."""
+    refuse_compiled(model)
+    refuse_unusual(model, [name for name, one in model.named_parameters() if one.is_meta])
+    found = Found(model, example)
+    found.check(readers)
+    states = [name for name in kept_states(model) if _as_wide(model, name, found)]
+    if states:
+        raise InputError(f"{type(model).__name__} keeps a state in {states[0]}, as wide as its units: reset it (to None) first")
+    narrow = Narrow(found)
+    hidden = {key[0]: len(units) for key, units in narrow.keep.items()}
+    return narrow, Plan(narrow.keep, hidden, {}, narrow.lines)
+
+
+def _as_wide(model, name, found):
+    place, _, short = name.rpartition(".")
+    widths = {one.hidden for one in found.units.values()}
+    held = tensors(getattr(model.get_submodule(place), short))
+    return any(one.dim() and one.shape[-1] in widths for one in held)
+
+
+def _shrink_found(model, readers, say, example):
+    beside = Beside(model, example)
+    narrow, planned = _narrowing(model, readers, example)
+    for line in planned.lines:
+        say(line)
+    small, inputs, outputs = narrow.build(), {}, {}
+    for group in narrow.removed:
+        for what, nodes in ((inputs, group.inputs), (outputs, group.outputs)):
+            for number, dim, index in nodes:
+                what.setdefault((number, dim), set()).add(index)
+
+    def narrowed(number, large, _):
+        return without(large, number, outputs)
+
+    def differs():
+        try:
+            return beside.difference(small, inputs, narrowed)[0] > beside.tolerance
+        except InputError:
+            return True
+
+    for what, narrower in (("input", inputs), ("output", outputs)):
+        for (number, dim), gone in narrower.items():
+            say(f"{what} {number} is narrower by {len(gone)} in dimension {dim}")
+    adapted, left = adapt(small, widths_of(model, small), differs)
+    for told, names in (("set to the new width", adapted), ("equal to an old width, left as it is", left)):
+        if names:
+            say(f"{told}: {', '.join(names)}")
+    _refuse_other(beside, *beside.difference(small, inputs, narrowed))
+    difference, _ = beside.difference(small, inputs, narrowed)
+    say(f"equal to {difference:.1e} on {len(beside.expected)} inputs of {beside.shapes} shapes")
+    small.kept = planned.keep
+    return small
+
+
+def _compare(model, small, planned, say):
+    """Run both on inputs that can be made without an example; where none can, say that it was not checked.
+
+    Raises: InputError if they differ.
+    """
+    try:
+        make = maker(model)
+        beside = Beside(model, lambda batch, time: make(batch, time))
+    except InputError:
+        say(
+            "not checked: what it takes is not known (say example=...); assumed that only element-wise functions which keep zero"
+        )
+        say("  at zero stand between its layers and their readers")
+        return
+    _refuse_other(beside, *beside.difference(small, None, lambda *outputs: _narrowed(model, small, planned, *outputs)))
+
+
+def _refuse_other(beside, difference, place):
+    if difference > beside.tolerance:
+        raise InputError(
+            f"the smaller network would be another function: its output {place} differs by {difference:.1e} (example and readers "
+            "decide what is removed); nothing is returned"
+        )
+
+
+def _narrowed(model, small, planned, number, large, ours):
+    """An output of the large network as the smaller one should give it, by the recurrent module that gets as much narrower;
+    where a layer is filled up, NaN.
+    """
+    if large.shape == ours.shape or large.dim() != ours.dim():
+        return large
+    best = None
+    for name, module in recurrent_modules(model).items():
+        new = small.get_submodule(name)
+        layers = sorted(key for key in planned.keep if key[0] == name)
+        top = [key for key in layers if key[1] == layers[-1][1]]
+        whole = large.shape[-1] == len(top) * module.hidden_size and ours.shape[-1] == len(top) * new.hidden_size
+        states = large.shape[-1] == module.hidden_size and ours.shape[-1] == new.hidden_size
+        found = torch.full(ours.shape, torch.nan, dtype=large.dtype)
+        if states and large.dim() > 1 and len(large) == len(layers):
+            for place, key in enumerate(layers):
+                units = planned.keep[key]
+                found[place, ..., : len(units)] = large[place, ..., units]
+        elif whole:
+            for place, key in enumerate(top):
+                units = planned.keep[key]
+                first = place * new.hidden_size
+                found[..., first : first + len(units)] = large[..., place * module.hidden_size + units]
+        else:
+            continue
+        apart = (found - ours).abs().nan_to_num().max()
+        if best is None or apart < best[0]:
+            best = apart, found
+    return large if best is None else best[1]
 
 
 def _works(model, readers):

@@ -103,6 +103,57 @@ def every_unit(model, readers=None, names=None):
     return found + [one for one in linear if inside(one.module, names)]
 
 
+def units_together(model, found, percent, score, scope, modules, rule, context):
+    """The same for what was found by running the model (`Found`): groups compete, by the mean score of their units, and go with
+    all their slices. A group belongs to the layer of its first unit.
+
+    Raises: InputError if the units of a layer are mixed with each other, or a layer would be left without a unit.
+    """
+    score = chosen_score(score, UNIT_SCORES, " of units")
+    if scope not in UNIT_SCOPES:
+        raise InputError(f"scope of units must be one of {', '.join(UNIT_SCOPES)}, got {scope!r}")
+    names = module_names(modules)
+    refuse_missing(names, list(dict.fromkeys(one.module for one in found.units.values())), "recurrent module")
+    chosen = [one for one in found.units.values() if inside(one.module, names)]
+    for one in chosen:
+        if found.why_mixed(one):
+            raise InputError(found.why_mixed(one))
+    scores = score(chosen, context)
+    check_scores(scores, chosen, lambda one: (one.hidden,))
+    pooled, known = {}, {name: parameter for name, parameter in model.named_parameters()}
+    for group in found.groups:
+        mine = [(one, number) for one, number in group.units if one in scores]
+        if not mine:
+            continue
+        rows = [
+            known[found.names[name]][one.rows_of(torch.tensor([number]))] for one, number in group.units for name in one.rows
+        ]
+        dead = not any(bool(row.detach().any()) for row in rows)
+        mean = sum(float(scores[one][number]) for one, number in mine) / len(mine)
+        value = -math.inf if dead else math.inf if group.fixed else mean
+        pooled.setdefault(UNIT_SCOPES[scope](mine[0][0]), []).append((group, value))
+    masks = {}
+    for members in pooled.values():
+        kept = RULES[rule](torch.tensor([value for _, value in members], dtype=torch.float64), percent).tolist()
+        place = members[0][0].units[0][0].place
+        if not any(kept):
+            raise InputError(f"percent={percent:g} would remove all {len(members)} units of {place}; lower it")
+        for (group, _), stays in zip(members, kept):
+            if not stays and group.fixed:
+                raise InputError(f"percent={percent:g}: units of {place} cannot go, {group.fixed}; lower percent")
+            for name, rows in found.rows_of(group):
+                mask = masks.setdefault(name, torch.ones(known[name].shape, dtype=torch.bool))
+                if not stays:
+                    mask[rows] = False
+            for name, dim, index in group.slices:
+                if name in known:
+                    mask = masks.setdefault(name, torch.ones(known[name].shape, dtype=torch.bool))
+                    if not stays:
+                        mask.select(dim, index).fill_(False)
+    compensated = getattr(score, "compensated", None)
+    return Masks(masks, compensated and compensated(chosen, masks, context))
+
+
 def units(model, percent, score, scope, modules, rule, readers, context):
     """Masks that silence whole hidden units: their rows in every gate, their biases, and their columns wherever they are read.
 
@@ -139,6 +190,6 @@ def units(model, percent, score, scope, modules, rule, readers, context):
             for name in one.rows:
                 masks[name][one.rows_of(gone)] = False
             for column in one.feeds:
-                masks[column.name][:, column.first + gone] = False
+                masks[column.name][:, column.of(gone)] = False
     compensated = getattr(score, "compensated", None)
     return Masks(masks, compensated and compensated(chosen, masks, context))

@@ -89,7 +89,7 @@ class Units:
 
 @dataclass(eq=False)
 class Column:
-    """Where units are read: columns `first` to `first + hidden` of a weight.
+    """Where units are read: columns `first` to `first + hidden` of a weight, or the column of each unit (a tensor).
 
     name: of the weight; weight: the parameter; reader: the `Units` whose rows read, or linear: the linear layer; of a
     projection neither.
@@ -97,9 +97,13 @@ class Column:
 
     name: str
     weight: nn.Parameter
-    first: int
+    first: int | torch.Tensor
     reader: Units | None = None
     linear: nn.Module | None = None
+
+    def of(self, units):
+        """Columns of the given units (an index tensor)."""
+        return self.first + units if isinstance(self.first, int) else self.first[units]
 
 
 def recurrent_modules(model):

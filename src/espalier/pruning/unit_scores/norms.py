@@ -28,7 +28,8 @@ def _incoming(units):
 def _outgoing(units):
     found = torch.zeros(units.hidden, dtype=torch.float64)
     for column in units.feeds:
-        found += column.weight.detach()[:, column.first : column.first + units.hidden].double().square().sum(0).cpu()
+        part = column.weight.detach()[:, column.of(torch.arange(units.hidden))]
+        found += part.double().square().transpose(0, 1).flatten(1).sum(1).cpu()
     return found
 
 

@@ -16,6 +16,7 @@ def taylor(units, context):
 def _taylor(units, context):
     change = torch.zeros(units.hidden, dtype=torch.float64)
     for column in units.feeds:
-        part = slice(column.first, column.first + units.hidden)
-        change += (column.weight.detach()[:, part] * context.gradient(column.name)[:, part]).double().sum(0).cpu()
+        part = column.of(torch.arange(units.hidden))
+        products = column.weight.detach()[:, part] * context.gradient(column.name)[:, part]
+        change += products.double().transpose(0, 1).flatten(1).sum(1).cpu()
     return change.abs()

@@ -1,0 +1,179 @@
+"""Runs somebody's model on example inputs: always in evaluation, always from the same state, and only if it can be trusted to
+give the same again.
+"""
+
+import contextlib
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch.nn.utils.rnn import PackedSequence
+
+from espalier.errors import InputError
+
+#: Batch and time of an example that is a function.
+SHAPE = (2, 6)
+
+
+def flat(values):
+    """The tensors in a nest of tuples, lists, dicts and packed sequences, in their order; None holds none.
+
+    Raises: InputError where something else is in it.
+    """
+    if values is None:
+        return []
+    if isinstance(values, torch.Tensor):
+        return [values]
+    if isinstance(values, PackedSequence):
+        return [values.data]
+    if isinstance(values, Mapping):
+        return [one for value in values.values() for one in flat(value)]
+    if isinstance(values, (tuple, list)):
+        return [one for value in values for one in flat(value)]
+    raise InputError(
+        f"a {type(values).__name__} is among the model's outputs; only tensors, and nests of them, can be compared"
+    )
+
+
+def tensors(values):
+    """The tensors in a nest of inputs; what else is in it is left as it is."""
+    if isinstance(values, torch.Tensor):
+        return [values]
+    if isinstance(values, PackedSequence):
+        return [values.data]
+    parts = values.values() if isinstance(values, Mapping) else values if isinstance(values, (tuple, list)) else ()
+    return [one for value in parts for one in tensors(value)]
+
+
+def with_tensors(values, new):
+    """The same nest with the tensors of an iterator in the places of its own."""
+    if isinstance(values, torch.Tensor):
+        return next(new)
+    if isinstance(values, PackedSequence):
+        return PackedSequence(next(new), *values[1:])
+    if isinstance(values, Mapping):
+        return {key: with_tensors(value, new) for key, value in values.items()}
+    if isinstance(values, tuple) and hasattr(values, "_fields"):
+        return type(values)(*(with_tensors(value, new) for value in values))
+    if isinstance(values, (tuple, list)):
+        return type(values)(with_tensors(value, new) for value in values)
+    return values
+
+
+def given(example):
+    """An example as the arguments of a call: a tuple is several, a dict is by name.  Returns (arguments, keywords)."""
+    if callable(example):
+        example = example(*SHAPE)
+    if isinstance(example, Mapping):
+        return (), dict(example)
+    if isinstance(example, (tuple, list)) and not isinstance(example, PackedSequence):
+        return tuple(example), {}
+    return (example,), {}
+
+
+def doubled(values):
+    """A nest with all floating point numbers in double precision."""
+    return with_tensors(values, iter([one.double() if one.is_floating_point() else one for one in tensors(values)]))
+
+
+class Runs:
+    """Runs a copy of a model, on the CPU, in double precision where it takes that; the model itself stays as it is.
+
+    inputs: (arguments, keywords).  Raises: InputError if the model does not take them, gives out something other than tensors,
+    or does not give the same when asked again.
+    """
+
+    def __init__(self, model, inputs):
+        self.name = type(model).__name__
+        try:
+            self.model = copy.deepcopy(model).cpu().eval()
+        except Exception as error:
+            raise InputError(f"{self.name} cannot be copied ({type(error).__name__}: {_first(error)})") from None
+        self.inputs, self.double = inputs, True
+        before = state_of(self.model)
+        single = self._try(self.model, inputs)
+        if isinstance(single, Exception):
+            raise InputError(f"{self.name} does not take the example: {type(single).__name__}: {_first(single)}")
+        flat(single)
+        restore(self.model, before)
+        twin = copy.deepcopy(self.model).double()
+        if isinstance(self._try(twin, doubled(inputs)), Exception):
+            self.double = False  # it makes single precision itself
+        else:
+            self.model, self.inputs = copy.deepcopy(self.model).double(), doubled(inputs)
+        self.before = state_of(self.model)
+        if any(module.training for module in self.model.modules()):
+            raise InputError(f"{self.name}.eval() leaves a part of it in training; override train() so that it does not")
+        self._refuse_chance()
+
+    def _try(self, model, inputs):
+        arguments, keywords = inputs
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                return model(*arguments, **keywords)
+        except Exception as error:  # whatever the model says
+            return error
+
+    def _refuse_chance(self):
+        outputs = []
+        for seed in (1, 2):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                outputs.append(flat(self.forward(self.inputs)))
+        for one, other in zip(*outputs, strict=True):
+            if one.shape != other.shape or not torch.equal(one.nan_to_num(), other.nan_to_num()):
+                raise InputError(
+                    f"{self.name} gives something else every time it is run, also in evaluation: turn off its dropout or noise"
+                )
+
+    @torch.no_grad()
+    def forward(self, inputs):
+        """One run; what it keeps in attributes and buffers is as before afterwards."""
+        arguments, keywords = inputs
+        try:
+            return self.model(*arguments, **keywords)
+        finally:
+            restore(self.model, self.before)
+
+    def replaced(self, changed):
+        """The inputs with the tensors of these numbers replaced."""
+        own = tensors(self.inputs)
+        return with_tensors(self.inputs, iter([changed.get(number, one) for number, one in enumerate(own)]))
+
+
+def state_of(model):
+    """What a model keeps beside its parameters: attributes, as they are, and copies of buffers."""
+    found = []
+    for module in model.modules():
+        buffers = {name: None if one is None else one.detach().clone() for name, one in module._buffers.items()}
+        found.append((module, dict(module.__dict__), buffers))
+    return found
+
+
+def restore(model, before):
+    """Put back what `state_of` found."""
+    for module, attributes, buffers in before:
+        for name in [name for name in module.__dict__ if name not in attributes]:
+            del module.__dict__[name]
+        module.__dict__.update(attributes)
+        module._buffers.clear()
+        module._buffers.update({name: None if one is None else one.clone() for name, one in buffers.items()})
+
+
+def kept_states(model):
+    """Names of attributes, beside parameters and buffers, that hold tensors of floating point numbers."""
+    found = []
+    for name, module in model.named_modules():
+        for attribute, value in module.__dict__.items():
+            if attribute.startswith("_") or attribute in ("training",):
+                continue
+            with contextlib.suppress(TypeError):
+                held = tensors(value) if isinstance(value, (torch.Tensor, tuple, list, dict)) else []
+                if any(one.is_floating_point() and not isinstance(one, torch.nn.Parameter) for one in held):
+                    found.append(f"{name}.{attribute}" if name else attribute)
+    return found
+
+
+def _first(error):
+    return (str(error).splitlines() or [""])[0]

@@ -1,0 +1,191 @@
+"""Whether a smaller network is the same function: run beside the large one on inputs of several shapes."""
+
+import copy
+
+import torch
+
+from espalier.errors import InputError
+from espalier.pruning.running import Runs, flat, given, state_of, tensors, with_tensors
+
+#: Largest difference that counts as equal, relative to the largest output where that is above 1: in double precision, and in
+#: single.
+DOUBLE, SINGLE = 1e-10, 1e-5
+#: What torch's layers call their widths.
+WIDTHS = (
+    "hidden_size", "input_size", "in_features", "out_features", "embedding_dim", "num_features", "in_channels", "out_channels",
+)  # fmt: skip
+#: Batch and time of examples that are functions.
+SHAPES = ((2, 6), (1, 1), (3, 9), (5, 4))
+
+
+def several(example):
+    """Inputs of several shapes, as (arguments, keywords), the example first: of a function as it makes them, else with other
+    values, fewer in a batch, more in a batch, fewer steps, as far as tensors allow.
+    """
+    if callable(example):
+        return [given(lambda *_, shape=shape: example(*shape)) for shape in SHAPES]
+    first = given(example)
+    found = [first]
+    generator = torch.Generator().manual_seed(11)
+    changes = (
+        lambda one: _redrawn(one, generator), lambda one: one[:1], lambda one: torch.cat([one, one, one[:1]]),
+        lambda one: one[:, : max(1, one.shape[1] - 2)] if one.dim() > 1 else one, lambda one: one[: max(1, len(one) - 2)],
+    )  # fmt: skip
+    for change in changes:
+        found.append(with_tensors(first, iter([change(one) if one.dim() else one for one in tensors(first)])))
+    return found
+
+
+def _redrawn(values, generator):
+    """Other numbers of the same kind; whole ones in another order."""
+    if values.is_floating_point():
+        noise = torch.randn(values.shape, generator=generator, dtype=torch.float64)
+        return values + noise.to(values.dtype).to(values.device)
+    return values.flip(0)
+
+
+class Beside:
+    """The large network on several inputs, to hold smaller ones against.
+
+    example: as for `shrink`.  Raises: InputError if it does not take the example, or does not give the same twice.
+    """
+
+    def __init__(self, model, example):
+        inputs = several(example)
+        self.runs, self.expected = Runs(model, inputs[0]), []
+        for one in inputs:
+            try:
+                outputs = flat(self.runs.forward(self._typed(one)))
+            except InputError:
+                raise
+            except Exception:  # a shape that the model does not take
+                continue
+            if not any(self._alike(one, other) for other, _ in self.expected):
+                self.expected.append((one, outputs))
+
+    @staticmethod
+    def _alike(one, other):
+        pairs = list(zip(tensors(one), tensors(other)))
+        return all(a.shape == b.shape and torch.equal(a, b) for a, b in pairs)
+
+    def _typed(self, inputs):
+        double = self.runs.double
+        parts = [one.double() if double and one.is_floating_point() else one for one in tensors(inputs)]
+        return with_tensors(inputs, iter(parts))
+
+    @property
+    def shapes(self):
+        return len({tuple(tuple(one.shape) for one in tensors(inputs)) for inputs, _ in self.expected})
+
+    def difference(self, small, inputs=None, narrowed=lambda number, large, small: large):
+        """(largest difference relative to the largest output where that is above 1, number of the output), of a network that
+        takes and gives narrower ones.
+
+        inputs: (number, dimension) -> indices that are gone.  narrowed: function from the number of an output, it, and that of
+        the smaller network to what the latter should be; places that nobody can tell are NaN in it.
+        Raises: InputError if it does not run, or gives other shapes.
+        """
+        small = _prepared(small, self.runs.double)
+        worst, place = 0.0, 0
+        for one, expected in self.expected:
+            parts = [without(part, number, inputs or {}) for number, part in enumerate(tensors(self._typed(one)))]
+            arguments, keywords = with_tensors(one, iter(parts))
+            try:
+                with torch.no_grad():
+                    got = flat(small.forward((arguments, keywords)))
+            except Exception as error:  # whatever the smaller model says
+                first = (str(error).splitlines() or [""])[0]
+                raise InputError(f"the smaller network does not run: {type(error).__name__}: {first}") from None
+            if len(got) != len(expected):
+                raise InputError(f"the smaller network gives {len(got)} outputs, the large one {len(expected)}")
+            for number, (ours, theirs) in enumerate(zip(got, expected)):
+                theirs = narrowed(number, theirs, ours)
+                if ours.shape != theirs.shape:
+                    raise InputError(
+                        f"output {number} of the smaller network is {tuple(ours.shape)}, not {tuple(theirs.shape)}"
+                    )
+                if ours.numel():
+                    scale = max(1.0, float(theirs.double().nan_to_num().abs().max()))
+                    apart = (ours.double() - theirs.double()).abs()[~theirs.isnan()]
+                    apart = float(apart.nan_to_num(nan=torch.inf).max()) / scale if apart.numel() else 0.0
+                    worst, place = (apart, number) if apart > worst else (worst, place)
+        return worst, place
+
+    @property
+    def tolerance(self):
+        return DOUBLE if self.runs.double else SINGLE
+
+
+def _prepared(small, double):
+    """A copy of the smaller network, run as `Runs` does."""
+    runs = Runs.__new__(Runs)
+    runs.model = copy.deepcopy(small).cpu().eval()
+    if double:
+        runs.model.double()
+    runs.before = state_of(runs.model)
+    return runs
+
+
+def without(values, number, gone):
+    """Values, number `number` of several, without what is gone: (number, dimension) -> indices."""
+    for (which, dim), indices in gone.items():
+        if which == number:
+            stay = torch.tensor([k for k in range(values.shape[dim]) if k not in indices], device=values.device)
+            values = values.index_select(dim, stay)
+    return values
+
+
+def widths_of(model, small):
+    """Old width -> set of new ones, of the layers that got narrower."""
+    found = {}
+    for name, old in model.named_modules():
+        new = small.get_submodule(name)
+        pairs = [(getattr(old, a, None), getattr(new, a, None)) for a in WIDTHS]
+        for was, now in pairs:
+            if isinstance(was, int) and isinstance(now, int) and was != now:
+                found.setdefault(was, set()).add(now)
+                if getattr(old, "bidirectional", False):
+                    found.setdefault(2 * was, set()).add(2 * now)
+    return found
+
+
+def numbers_of(small, widths):
+    """(module, attribute, new value) of plain numbers that a model keeps which were widths of layers that got narrower."""
+    found = []
+    for module in small.modules():
+        if type(module).__module__.startswith("torch.nn"):
+            continue
+        for name, value in module.__dict__.items():
+            if type(value) is int and value in widths and len(widths[value]) == 1:
+                found.append((module, name, next(iter(widths[value]))))
+    return found
+
+
+def adapt(small, widths, differs):
+    """Set numbers of the old width in a model where nothing else makes it the same: (names set, names left), in words.
+
+    differs: function without arguments, whether the model as it is now is another function.
+    """
+    places = {module: name for name, module in small.named_modules()}
+    found = numbers_of(small, widths)
+    old = [(module, name, getattr(module, name)) for module, name, _ in found]
+    if not found or not differs():
+        return [], [_told(places, *one[:2]) for one in found]
+    for module, name, value in found:
+        setattr(module, name, value)
+    if differs():
+        for module, name, value in old:
+            setattr(module, name, value)
+        return [], [_told(places, *one[:2]) for one in found]
+    needed = []
+    for (module, name, value), (_, _, before) in zip(found, old):
+        setattr(module, name, before)
+        if differs():
+            setattr(module, name, value)
+            needed.append(_told(places, module, name))
+    return needed, [told for told in (_told(places, *one[:2]) for one in found) if told not in needed]
+
+
+def _told(places, module, name):
+    place = places[module]
+    return f"{place}.{name}" if place else name
