@@ -92,7 +92,7 @@ def test_what_is_not_judged_does_not_count():
 
 def test_the_matrix_of_a_layer():
     model, inputs = FeedForward(6, 3, [5]).double(), torch.randn(40, 6, dtype=torch.float64)
-    moments = second_moments(["layers.0.weight", "layers.2.weight"], context(model, [inputs[:25], inputs[25:]]))
+    moments = second_moments(["layers.0.weight", "layers.2.weight"], context(model, [inputs[:25], inputs[25:]]), "obs")
     torch.testing.assert_close(moments["layers.0.weight"], inputs.t() @ inputs / 40)
     hidden = model.layers[:2](inputs).detach()
     torch.testing.assert_close(moments["layers.2.weight"], hidden.t() @ hidden / 40)
@@ -139,7 +139,7 @@ def test_the_inputs_of_recurrent_layers(kind, more):
     model, inputs = Net().double(), torch.randn(5, 6, 3, dtype=torch.float64)
     last = more.get("num_layers", 1) - 1
     names = [f"rnn.weight_{kind}_l{last}" for kind in ("ih", "hh")]
-    moments = second_moments(names, context(model, [inputs]))
+    moments = second_moments(names, context(model, [inputs]), "obs")
     states = model(inputs)[..., :4]
     before = torch.cat([torch.zeros(5, 1, 4), states[:, :-1]], 1).flatten(0, 1)
     torch.testing.assert_close(moments[names[1]], (before.t() @ before / 30).detach())
@@ -249,7 +249,7 @@ def test_packed_sequences_and_named_arguments():
     model = Packed().double()
     packed = nn.utils.rnn.pack_sequence(sequences)
     names = [f"rnn.weight_hh_l0{suffix}" for suffix in ("", "_reverse")]
-    moments = second_moments(["rnn.weight_ih_l0", *names], context(model, [packed]))
+    moments = second_moments(["rnn.weight_ih_l0", *names], context(model, [packed]), "obs")
     befores = [[], []]
     for one in sequences:
         states = model.rnn(one[None])[0][0].detach()
@@ -265,7 +265,7 @@ def test_packed_sequences_and_named_arguments():
     given = Packed(start).double()
     given.rnn.load_state_dict(model.rnn.state_dict())
     one = sequences[0][None]
-    found = second_moments([names[0]], context(given, [one]))[names[0]]
+    found = second_moments([names[0]], context(given, [one]), "obs")[names[0]]
     before = torch.cat([start[0], model.rnn(one, start)[0][0, :-1, :4].detach()])
     torch.testing.assert_close(found, before.t() @ before / 5)
 

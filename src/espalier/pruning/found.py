@@ -11,6 +11,7 @@ from torch import nn
 
 from espalier.errors import InputError
 from espalier.pruning import reparametrised
+from espalier.pruning.blame import blame
 from espalier.pruning.probe import CARRIERS, Probe, Site, Slot, codes
 from espalier.pruning.running import given
 from espalier.pruning.units import RECURRENT, Column, Units
@@ -54,18 +55,19 @@ class Found:
             first.setdefault(id(values), name)
         #: Name of a parameter or buffer -> its first name.
         self.names = {name: first[id(values)] for name, values in named}
-        self.parents, self.constants, self.mixed = {}, {}, {}
+        self.parents, self.constants, self.mixed, self.reasons = {}, {}, {}, {}
         self.units = self._make_units()
         self._link_layers()
-        for site in self.probe.sites:
-            if site.kind != "projected":
+        for site, count in self.probe.sites.items():
+            # One channel of a linear layer is no channel of others, but what they are multiplied with, or added to.
+            if site.kind != "projected" and not (site.kind == "layer" and count == 1):
                 self._reach(site)
         self._zeros()
         self.groups, self.of = self._make_groups()
         self._feed()
 
     # Nodes: ("unit", module, layer, direction, number), ("slice", name, dim, index), ("sum", key, index), ("output", n, dim,
-    # index), ("input", n, dim, index), "fixed"
+    # index), ("input", n, dim, index); n is (number, row of a stack of states or None)
 
     def _root(self, node):
         self.parents.setdefault(node, node)
@@ -75,6 +77,11 @@ class Found:
 
     def _join(self, one, other):
         self.parents[self._root(one)] = self._root(other)
+
+    def _fix(self, node, why):
+        if node != "fixed":
+            self._root(node)
+            self.reasons.setdefault(node, why)
 
     def _make_units(self):
         found = {}
@@ -167,12 +174,14 @@ class Found:
     def _reach(self, site):
         """Find which channels of which slots each channel of a site reaches, and join them."""
         count = self.probe.sites[site]
-        if count == 1 and site.kind in ("fixed", "input"):
+        if site.kind == "fixed" or site.layer == -1:
+            why = f"{site.name!r} cannot change its width"
+            if site.kind == "input":
+                why = "the model's input is added to them, or read beside them"
             for slot, changed in self.probe.run({site: torch.ones(1, dtype=torch.bool)}).items():
-                for index in torch.nonzero(changed).flatten().tolist() if slot.kind != "hx" else ():
-                    if slot.kind != "output":
-                        for node in self._incoming(slot, index):
-                            self._join(node, "fixed")
+                for index in torch.nonzero(changed).flatten().tolist() if slot.kind not in ("hx", "output") else ():
+                    for node in self._incoming(slot, index):
+                        self._fix(node, why)
             return
         possible = {}  # slot -> bool (channels, channels of the site)
         reached = {}
@@ -215,7 +224,11 @@ class Found:
     def _join_cells(self, site, slot, cells):
         for channel, number in torch.nonzero(cells).tolist():
             for node in self._incoming(slot, channel):
-                self._join(node, self._outgoing(site, number))
+                if node == "fixed":
+                    kind = type(self.model.get_submodule(slot.name)).__name__
+                    self._fix(self._outgoing(site, number), f"{slot.name!r} ({kind}) reads them and cannot change its width")
+                else:
+                    self._join(node, self._outgoing(site, number))
 
     def _channel_dims(self, site, possible, reached):
         """Slots of outputs whose dimension is that of the channels: others are changed as a whole. An output without any mixes
@@ -230,7 +243,7 @@ class Found:
             else:
                 self.mixed.setdefault(site, Slot("output", number))
                 for other in range(self.probe.sites[site]):
-                    self._join(self._outgoing(site, other), "fixed")
+                    self._fix(self._outgoing(site, other), f"output {number[0]} mixes them")
         return chosen
 
     def _zeros(self):
@@ -256,9 +269,8 @@ class Found:
                 if node not in self.parents:
                     members[node] = [node]
         groups, of = [], {}
-        fixed = self._root("fixed") if "fixed" in self.parents else None
-        for root, nodes in members.items():
-            group = Group(fixed="it is also read, or added to, where nothing can go" if root == fixed else None)
+        for nodes in members.values():
+            group = Group(fixed=next((self.reasons[node] for node in nodes if node in self.reasons), None))
             for node in nodes:
                 if node[0] == "unit":
                     group.units.append((self.units[node[1:4]], node[4]))
@@ -356,15 +368,21 @@ class Found:
             if seen - said:
                 raise InputError(f"readers: {sorted(seen - said)[0]!r} reads {source!r} too when the example is run; name it")
 
-    def why_mixed(self, one):
-        """Where the units of a layer are mixed, in words; None where they are not."""
+    def why_not(self, one):
+        """Why no unit of a layer can go, in words; None where some can."""
+        groups = {self.of[one, number] for number in range(one.hidden)}
         slot = self.mixed.get(Site("unit", one.module, one.layer, one.direction))
         if slot is None:
+            if all(group.fixed for group in groups):
+                return f"no unit of {one.place} can go: {next(iter(groups)).fixed}; leave it as it is with modules=[...]"
+            if len(groups) == 1 and one.hidden > 1:
+                return f"the units of {one.place} can only go all together; leave it as it is with modules=[...]"
             return None
-        place = f"output {slot.name}" if slot.kind in ("output", "sum") else repr(slot.name)
+        words, place = blame(self.probe, Site("unit", one.module, one.layer, one.direction))
+        where = f" ({place!r})" if place else ""
         return (
-            f"the units of {one.place} are mixed with each other before {place} (a LayerNorm, a softmax or an average over units"
-            " stands between): move it behind a linear layer, or leave this layer as it is with modules=[...]"
+            f"the units of {one.place} are mixed with each other by {words or 'what stands behind them'}{where}: move it behind "
+            "a linear layer, or leave this layer as it is with modules=[...]"
         )
 
     def table(self):
@@ -381,9 +399,10 @@ class Found:
                 for other, _ in group.units:
                     if other is not one:
                         together.setdefault(other.place, set()).add(number)
-                for number_of, dim, index in group.outputs:
-                    readers.setdefault(f"output {number_of}, dim {dim}", set()).add(index)
-            rows.append((one.place, one.hidden, _told(readers), self.why_mixed(one) or _told(together)))
+                for (place, row), dim, index in group.outputs:
+                    told = f"output {place}" + ("" if row is None else f", state {row}")
+                    readers.setdefault(f"{told}, dim {dim}", set()).add(index)
+            rows.append((one.place, one.hidden, _told(readers), self.why_not(one) or _told(together)))
         return rows
 
     def __str__(self):

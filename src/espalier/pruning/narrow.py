@@ -189,8 +189,7 @@ class Narrow:
                     column = self.parameters[name].detach().select(1, index)
                     added[bias] = added.get(bias, 0) + value * column.reshape(len(column), -1).sum(1)
         for bias, values in added.items():
-            owner, short = self.found.owner(bias)
-            place, _, _ = bias.rpartition(".")
+            place, _, short = bias.rpartition(".")
             target = small.get_submodule(place)
             if getattr(target, short) is None:
                 setattr(target, short, nn.Parameter(values.clone()))

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import TorchFunctionMode
 
 from espalier.errors import InputError
-from espalier.pruning.running import Runs, flat
+from espalier.pruning.running import Runs, flat, parts, tensors
 from espalier.pruning.units import RECURRENT
 
 #: Layers that are sites, and whose inputs are slots; subclasses may compute something else and are seen from inside.
@@ -67,7 +67,20 @@ class Probe(Runs):
         self.names = {id(parameter): name for name, parameter in names.items()}
         self.storages = {p.untyped_storage().data_ptr(): name for name, p in names.items()}
         self.layers = {n: m for n, m in self.modules.items() if type(m) in LAYERS}
+        #: Numbers of states, one for each layer and direction, that come stacked.
+        self.stacks = {
+            len(m._all_weights) for m in self.layers.values() if isinstance(m, nn.RNNBase) and len(m._all_weights) > 1
+        }  # fmt: skip
         self.carriers = {n: m for n, m in self.modules.items() if type(m) in CARRIERS}
+        owned = {id(p) for m in (*self.layers.values(), *self.carriers.values()) for p in m.parameters()}
+        #: Parameters that are no layer's.
+        self.bare = {name: one for name, one in names.items() if id(one) not in owned}
+        multiplies = [m.weight for m in self.carriers.values() if m.weight is not None]
+        self.real = [(one, one.detach().clone()) for one in (*self.bare.values(), *multiplies)]
+        self.generator = torch.Generator().manual_seed(5)
+        for one, _ in self.real:  # what is zero would let nothing through
+            one.data.masked_fill_(one.data == 0, 0.7)
+        self.filled = [one.detach().clone() for one, _ in self.real]
         self.clean, self.summed, self.sites, self.first = {}, {}, {}, True
         self.run()
         self.first, self.reference_calls = False, self.calls
@@ -100,30 +113,32 @@ class Probe(Runs):
                 sites[Site("fixed", name)] = 1
         widths = set(sites.values())
         widths |= {2 * count for site, count in sites.items() if site.kind == "unit"}
-        owned = {id(p) for m in (*self.layers.values(), *self.carriers.values()) for p in m.parameters()}
-        for name, values in (*self.model.named_parameters(), *self.model.named_buffers()):
-            if id(values) in owned or not values.is_floating_point() or any(name.startswith(f"{c}.") for c in self.carriers):
-                continue
+        own = {id(one) for module in self.carriers.values() for one in module.buffers()}
+        buffers = {name: one for name, one in self.model.named_buffers() if id(one) not in own and one.is_floating_point()}
+        for name, values in (*self.bare.items(), *buffers.items()):
             for dim, count in enumerate(values.shape):
                 if count > 1 and count in widths:
                     sites[Site("parameter", name, dim)] = count
-        for number, one in enumerate(flat(self.inputs)):
+        for number, one in enumerate(tensors(self.inputs)):
             if one.is_floating_point():
-                sites[Site("input", number, -1)] = 1
-                for dim, count in enumerate(one.shape):
-                    if dim and count > 1 and count in widths:
-                        sites[Site("input", number, dim)] = count
+                sites[Site("input", (number, None), -1)] = 1
+                for row, part in parts(one, self.stacks):
+                    for dim, count in enumerate(part.shape):
+                        if dim and count > 1 and count in widths:
+                            sites[Site("input", (number, row), dim)] = count
         return sites
 
     # Runs
 
     def run(self, disturbed=None, zero=False):
-        """Run the model with some channels disturbed: Site -> bool `(channels,)`; zero: all layers give out nothing but zeros.
+        """Run the model with some channels disturbed: Site -> bool `(channels,)`; zero: all layers give out nothing but zeros,
+        except those of one channel, and parameters are what they really are.
 
-        Afterwards `seen` holds the slots: Slot -> bool `(channels,)`, which are others than before (zero: -> (least, greatest)).
+        Afterwards `seen` holds the slots: Slot -> bool `(channels,)`, which are others than before (zero: their least and
+        greatest values).
         """
         self.disturbed, self.zeroed = disturbed or {}, zero
-        self.calls, self.seen, self.depth = {}, {}, 0
+        self.calls, self.seen, self.depth = {}, {}, 1
         handles = []
         for name, module in {**self.layers, **self.carriers}.items():
             handles.append(module.register_forward_pre_hook(self._before(name), with_kwargs=True))
@@ -132,8 +147,10 @@ class Probe(Runs):
         undo, inputs = self._disturb_parameters(), self._disturbed_inputs()
         try:
             with _Functions(self):
+                self.depth = 0
                 output = self.forward(inputs)
         finally:
+            self.depth = 1
             for handle in handles:
                 handle.remove()
             for values, before in undo:
@@ -154,27 +171,27 @@ class Probe(Runs):
 
     def _disturb_parameters(self):
         undo = []
-        tensors = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
+        known = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
         for site, mask in self.disturbed.items():
             if site.kind == "parameter":
-                values = tensors[site.name]
+                values = known[site.name]
                 undo.append((values, values.detach().clone()))
                 values.data.add_(self._noise(values, mask, site.layer))
-        if self.zeroed:
-            for site in self.sites:
-                if site.kind == "parameter":
-                    values = tensors[site.name]
-                    undo.append((values, values.detach().clone()))
-                    values.data.zero_()
+        for number, (values, real) in enumerate(self.real if self.zeroed else ()):
+            undo.append((values, self.filled[number]))
+            values.data.copy_(real)
         return undo[::-1]
 
     def _disturbed_inputs(self):
         changed = {}
         for site, mask in self.disturbed.items():
             if site.kind == "input":
-                one = flat(self.inputs)[site.name]
-                whole = torch.ones(one.shape[site.layer], dtype=torch.bool) if site.layer == -1 else mask
-                changed[site.name] = one + self._noise(one, whole, site.layer)
+                number, row = site.name
+                one = tensors(self.inputs)[number].clone()
+                part = one if row is None else one[row]
+                whole = torch.ones(part.shape[site.layer], dtype=torch.bool) if site.layer == -1 else mask
+                part.add_(self._noise(part, whole, site.layer))
+                changed[number] = one
         return self.replaced(changed)
 
     # Layers
@@ -185,19 +202,25 @@ class Probe(Runs):
             if self.depth > 1:
                 return
             number = self.calls[name] = self.calls.get(name, 0) + 1
-            for slot, values, dim in self._slots(name, module, arguments, keywords):
-                self._look(("in", name, number, slot), slot, values, dim)
+            for place, (slot, values, dim) in enumerate(self._slots(name, module, arguments, keywords)):
+                self._look(("in", name, number, place), slot, values, dim)
 
         return hook
 
     def _after(self, name):
         def hook(module, arguments, keywords, output):
-            self.depth -= 1
-            if self.depth > 0 or name in self.carriers:
-                return None
+            try:
+                return give(module, output) if self.depth == 1 and name not in self.carriers else None
+            finally:
+                self.depth -= 1
+
+        def give(module, output):
             key = ("out", name, self.calls.get(name, 0))
             if self.first:
-                self.clean[key] = _copied(output)
+                # Whatever it is: what is zero would let nothing through that it is multiplied with.
+                self.clean[key] = _mapped(
+                    output, lambda one: one.detach() + 0.1 * self._noise(one, torch.ones(one.shape[-1]), -1)
+                )
             return self._given(name, module, self.clean[key])
 
         return hook
@@ -225,8 +248,9 @@ class Probe(Runs):
 
     def _given(self, name, module, clean):
         """What a layer gives out: what it gave at first, its own disturbance on it; or zeros."""
-        if self.zeroed:
-            return _mapped(clean, torch.zeros_like)
+        if self.zeroed:  # but what may only scale others
+            scales = self.sites.get(Site("layer", name)) == 1
+            return clean if scales else _mapped(clean, torch.zeros_like)
         own = {
             site: mask for site, mask in self.disturbed.items() if site.name == name and site.kind in ("unit", "layer", "fixed")
         }
@@ -290,9 +314,10 @@ class Probe(Runs):
         return changed.amax(others) if others else changed
 
     def _look_at_output(self, number, values):
-        for dim in range(values.dim()):
-            if dim or values.dim() == 1:
-                self._look(("output", number, dim), Slot("output", number, dim), values, dim)
+        for row, part in parts(values, self.stacks):
+            for dim in range(part.dim()):
+                if dim or part.dim() == 1:
+                    self._look(("output", number, row, dim), Slot("output", (number, row), dim), part, dim)
 
     def confined(self, values, clean):
         """Dimensions along which some, but not all, indices are others than before."""
@@ -305,8 +330,8 @@ class Probe(Runs):
         return found
 
     def product(self, name, operands, dims, key, output):
-        """A function that sums: where it sums over disturbed channels and nothing else of them is left, it is a reader, and gives
-        out what it gave at first.
+        """A function that sums: where it sums over disturbed channels and nothing else of them is left, it is a reader, and
+        gives out what it gave at first.
         """
         if self.first:
             self.clean[key] = [one.detach().clone() for one in (*operands, output)]
@@ -386,7 +411,7 @@ def _operands(name, args, kwargs):
         given, _, result = args[0].replace(" ", "").partition("->")
         labels = given.split(",")
         gone = [tuple(k for k, label in enumerate(one) if label not in result) for one in labels]
-        return list(operands), [dims if dims else None for dims in gone]
+        return list(operands), [dims[0] if len(dims) == 1 else dims or None for dims in gone]
     if name == "sum":
         dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
         if dim is None:
@@ -409,10 +434,6 @@ def _mapped(values, change):
     if isinstance(values, (tuple, list)):
         return type(values)(_mapped(one, change) for one in values)
     return change(values) if isinstance(values, torch.Tensor) else values
-
-
-def _copied(values):
-    return _mapped(values, lambda one: one.detach().clone())
 
 
 def codes(count):

@@ -45,6 +45,13 @@ def tensors(values):
     return [one for value in parts for one in tensors(value)]
 
 
+def parts(values, stacks):
+    """(row, values) of a tensor: its rows where it may be a stack of states, one for each layer and direction of some module
+    (stacks: how many there are), else (None, it).
+    """
+    return list(enumerate(values)) if values.dim() == 3 and len(values) in stacks else [(None, values)]
+
+
 def with_tensors(values, new):
     """The same nest with the tensors of an iterator in the places of its own."""
     if isinstance(values, torch.Tensor):
@@ -85,6 +92,9 @@ class Runs:
 
     def __init__(self, model, inputs):
         self.name = type(model).__name__
+        graphs = [name for name, held in kept_states(model) if any(one.grad_fn is not None for one in held)]
+        if graphs:
+            raise InputError(f"{self.name} keeps a state in {graphs[0]}: reset it (to None) first")
         try:
             self.model = copy.deepcopy(model).cpu().eval()
         except Exception as error:
@@ -162,7 +172,7 @@ def restore(model, before):
 
 
 def kept_states(model):
-    """Names of attributes, beside parameters and buffers, that hold tensors of floating point numbers."""
+    """(name, tensors) of attributes, beside parameters and buffers, that hold floating point numbers."""
     found = []
     for name, module in model.named_modules():
         for attribute, value in module.__dict__.items():
@@ -170,8 +180,9 @@ def kept_states(model):
                 continue
             with contextlib.suppress(TypeError):
                 held = tensors(value) if isinstance(value, (torch.Tensor, tuple, list, dict)) else []
-                if any(one.is_floating_point() and not isinstance(one, torch.nn.Parameter) for one in held):
-                    found.append(f"{name}.{attribute}" if name else attribute)
+                held = [one for one in held if one.is_floating_point() and not isinstance(one, torch.nn.Parameter)]
+                if held:
+                    found.append((f"{name}.{attribute}" if name else attribute, held))
     return found
 
 

@@ -1,19 +1,22 @@
 """Whether a smaller network is the same function: run beside the large one on inputs of several shapes."""
 
 import copy
+import itertools
 
 import torch
 
 from espalier.errors import InputError
 from espalier.pruning.running import Runs, flat, given, state_of, tensors, with_tensors
 
-#: Largest difference that counts as equal, relative to the largest output where that is above 1: in double precision, and in
-#: single.
-DOUBLE, SINGLE = 1e-10, 1e-5
+#: Largest difference that counts as equal, relative to the largest output where that is above 1: in double precision, of
+#: weights in it, and in single; and in single.
+DOUBLE, FOLDED, SINGLE = 1e-10, 1e-6, 1e-5
 #: What torch's layers call their widths.
 WIDTHS = (
     "hidden_size", "input_size", "in_features", "out_features", "embedding_dim", "num_features", "in_channels", "out_channels",
 )  # fmt: skip
+#: Sets of numbers that are tried at most.
+MOST = 64
 #: Batch and time of examples that are functions.
 SHAPES = ((2, 6), (1, 1), (3, 9), (5, 4))
 
@@ -52,6 +55,7 @@ class Beside:
 
     def __init__(self, model, example):
         inputs = several(example)
+        self.wide = all(one.dtype == torch.float64 for one in model.parameters() if one.is_floating_point())
         self.runs, self.expected = Runs(model, inputs[0]), []
         for one in inputs:
             try:
@@ -88,8 +92,8 @@ class Beside:
         small = _prepared(small, self.runs.double)
         worst, place = 0.0, 0
         for one, expected in self.expected:
-            parts = [without(part, number, inputs or {}) for number, part in enumerate(tensors(self._typed(one)))]
-            arguments, keywords = with_tensors(one, iter(parts))
+            narrow = [without(part, number, inputs or {}) for number, part in enumerate(tensors(self._typed(one)))]
+            arguments, keywords = with_tensors(one, iter(narrow))
             try:
                 with torch.no_grad():
                     got = flat(small.forward((arguments, keywords)))
@@ -113,7 +117,8 @@ class Beside:
 
     @property
     def tolerance(self):
-        return DOUBLE if self.runs.double else SINGLE
+        """What counts as equal: of weights in single precision, constants that went into their biases are rounded."""
+        return (DOUBLE if self.wide else FOLDED) if self.runs.double else SINGLE
 
 
 def _prepared(small, double):
@@ -127,12 +132,24 @@ def _prepared(small, double):
 
 
 def without(values, number, gone):
-    """Values, number `number` of several, without what is gone: (number, dimension) -> indices."""
-    for (which, dim), indices in gone.items():
-        if which == number:
-            stay = torch.tensor([k for k in range(values.shape[dim]) if k not in indices], device=values.device)
-            values = values.index_select(dim, stay)
+    """Values, number `number` of several, without what is gone: ((number, row or None), dimension) -> indices; rows of a stack
+    lose as many each.
+    """
+    rows = {}
+    for ((which, row), dim), indices in gone.items():
+        if which == number and row is None:
+            values = _left(values, dim, indices)
+        elif which == number:
+            rows[row] = dim, indices
+    if rows:
+        left = [_left(part, *rows[row]) if row in rows else part for row, part in enumerate(values)]
+        values = torch.stack(left) if len({part.shape for part in left}) == 1 else values
     return values
+
+
+def _left(values, dim, indices):
+    stay = torch.tensor([k for k in range(values.shape[dim]) if k not in indices], device=values.device)
+    return values.index_select(dim, stay)
 
 
 def widths_of(model, small):
@@ -169,21 +186,16 @@ def adapt(small, widths, differs):
     places = {module: name for name, module in small.named_modules()}
     found = numbers_of(small, widths)
     old = [(module, name, getattr(module, name)) for module, name, _ in found]
-    if not found or not differs():
-        return [], [_told(places, *one[:2]) for one in found]
-    for module, name, value in found:
-        setattr(module, name, value)
-    if differs():
-        for module, name, value in old:
-            setattr(module, name, value)
-        return [], [_told(places, *one[:2]) for one in found]
-    needed = []
-    for (module, name, value), (_, _, before) in zip(found, old):
+    told = [_told(places, module, name) for module, name, _ in found]
+    tries = (chosen for count in range(len(found) + 1) for chosen in itertools.combinations(range(len(found)), count))
+    for chosen in itertools.islice(tries, MOST):
+        for place, ((module, name, value), (_, _, before)) in enumerate(zip(found, old)):
+            setattr(module, name, value if place in chosen else before)
+        if not differs():
+            return [told[place] for place in chosen], [name for place, name in enumerate(told) if place not in chosen]
+    for module, name, before in old:
         setattr(module, name, before)
-        if differs():
-            setattr(module, name, value)
-            needed.append(_told(places, module, name))
-    return needed, [told for told in (_told(places, *one[:2]) for one in found) if told not in needed]
+    return [], told
 
 
 def _told(places, module, name):

@@ -13,7 +13,7 @@ from espalier.pruning.export import maker
 from espalier.pruning.found import Found
 from espalier.pruning.life import Life
 from espalier.pruning.narrow import Narrow
-from espalier.pruning.running import kept_states, tensors
+from espalier.pruning.running import kept_states
 from espalier.pruning.same import Beside, adapt, widths_of, without
 from espalier.pruning.selection import refuse_compiled
 from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual, split_readers
@@ -58,8 +58,8 @@ def shrink(model, readers=None, say=print, example=None):
     sequence): `("head", copies)`. Of a chain: `{"mlp.0": ["mlp.2"]}`. Modules that are not named stay as wide as they are. Our
     own models, and a model that is itself an RNN or an `nn.Sequential` of linear layers, need none.
     say: called with a line per layer before anything is removed; None: nothing.
-    example: the model's inputs: a tensor, a tuple (several arguments), a dict (by name), or a function from (batch, time) to one
-    of these. With it the readers are found by running the model (`espalier.readers`), and `readers` are checked against it.
+    example: the model's inputs: a tensor, a tuple (several arguments), a dict (by name), or a function from (batch, time) to
+    one of these. With it readers are found by running the model (`espalier.readers`), and `readers` are checked against it.
 
     Returns: a model of the same class, of plain torch modules; its `kept` says which units stay, as in a `Plan`. It was run
     beside the large one on inputs of several shapes where these can be made: from the example, or what the first module takes.
@@ -89,22 +89,21 @@ def _narrowing(model, readers, example):
     refuse_unusual(model, [name for name, one in model.named_parameters() if one.is_meta])
     found = Found(model, example)
     found.check(readers)
-    states = [name for name in kept_states(model) if _as_wide(model, name, found)]
-    if states:
-        raise InputError(f"{type(model).__name__} keeps a state in {states[0]}, as wide as its units: reset it (to None) first")
     narrow = Narrow(found)
     hidden = {key[0]: len(units) for key, units in narrow.keep.items()}
     return narrow, Plan(narrow.keep, hidden, {}, narrow.lines)
 
 
-def _as_wide(model, name, found):
-    place, _, short = name.rpartition(".")
-    widths = {one.hidden for one in found.units.values()}
-    held = tensors(getattr(model.get_submodule(place), short))
-    return any(one.dim() and one.shape[-1] in widths for one in held)
+def _refuse_states(model):
+    """Raise InputError where a model keeps a state, as wide as its units, that it would go on from."""
+    widths = {module.hidden_size for module in recurrent_modules(model).values()}
+    for name, held in kept_states(model):
+        if any(one.dim() and one.shape[-1] in widths for one in held):
+            raise InputError(f"{type(model).__name__} keeps a state in {name}, as wide as its units: reset it (to None) first")
 
 
 def _shrink_found(model, readers, say, example):
+    _refuse_states(model)
     beside = Beside(model, example)
     narrow, planned = _narrowing(model, readers, example)
     for line in planned.lines:
@@ -125,8 +124,8 @@ def _shrink_found(model, readers, say, example):
             return True
 
     for what, narrower in (("input", inputs), ("output", outputs)):
-        for (number, dim), gone in narrower.items():
-            say(f"{what} {number} is narrower by {len(gone)} in dimension {dim}")
+        for number, gone in {number: len(gone) for ((number, _), _), gone in narrower.items()}.items():
+            say(f"{what} {number} gets narrower by {gone}")
     adapted, left = adapt(small, widths_of(model, small), differs)
     for told, names in (("set to the new width", adapted), ("equal to an old width, left as it is", left)):
         if names:
@@ -158,8 +157,8 @@ def _compare(model, small, planned, say):
 def _refuse_other(beside, difference, place):
     if difference > beside.tolerance:
         raise InputError(
-            f"the smaller network would be another function: its output {place} differs by {difference:.1e} (example and readers "
-            "decide what is removed); nothing is returned"
+            f"the smaller network would be another function: its output {place} differs by {difference:.1e} (what it reads "
+            "decides what is removed: say example=..., or other readers); nothing is returned"
         )
 
 
@@ -167,31 +166,25 @@ def _narrowed(model, small, planned, number, large, ours):
     """An output of the large network as the smaller one should give it, by the recurrent module that gets as much narrower;
     where a layer is filled up, NaN.
     """
-    if large.shape == ours.shape or large.dim() != ours.dim():
-        return large
-    best = None
-    for name, module in recurrent_modules(model).items():
+    candidates = [large] if large.shape == ours.shape else []
+    for name, module in recurrent_modules(model).items() if large.dim() == ours.dim() > 0 else ():
         new = small.get_submodule(name)
         layers = sorted(key for key in planned.keep if key[0] == name)
         top = [key for key in layers if key[1] == layers[-1][1]]
-        whole = large.shape[-1] == len(top) * module.hidden_size and ours.shape[-1] == len(top) * new.hidden_size
-        states = large.shape[-1] == module.hidden_size and ours.shape[-1] == new.hidden_size
-        found = torch.full(ours.shape, torch.nan, dtype=large.dtype)
-        if states and large.dim() > 1 and len(large) == len(layers):
+        blank = torch.full(ours.shape, torch.nan, dtype=large.dtype)
+        if large.shape[-1] == len(top) * module.hidden_size and ours.shape[-1] == len(top) * new.hidden_size:
+            whole = blank.clone()
+            for place, key in enumerate(top):
+                first, units = place * new.hidden_size, planned.keep[key]
+                whole[..., first : first + len(units)] = large[..., place * module.hidden_size + units]
+            candidates.append(whole)
+        stacked = large.dim() > 1 and len(large) == len(layers)
+        if stacked and large.shape[-1] == module.hidden_size and ours.shape[-1] == new.hidden_size:
             for place, key in enumerate(layers):
                 units = planned.keep[key]
-                found[place, ..., : len(units)] = large[place, ..., units]
-        elif whole:
-            for place, key in enumerate(top):
-                units = planned.keep[key]
-                first = place * new.hidden_size
-                found[..., first : first + len(units)] = large[..., place * module.hidden_size + units]
-        else:
-            continue
-        apart = (found - ours).abs().nan_to_num().max()
-        if best is None or apart < best[0]:
-            best = apart, found
-    return large if best is None else best[1]
+                blank[place, ..., : len(units)] = large[place, ..., units]
+            candidates.append(blank)
+    return min(candidates, key=lambda one: float((one - ours).abs().nan_to_num().max()) if one.numel() else 0.0, default=large)
 
 
 def _works(model, readers):

@@ -116,8 +116,8 @@ def units_together(model, found, percent, score, scope, modules, rule, context):
     refuse_missing(names, list(dict.fromkeys(one.module for one in found.units.values())), "recurrent module")
     chosen = [one for one in found.units.values() if inside(one.module, names)]
     for one in chosen:
-        if found.why_mixed(one):
-            raise InputError(found.why_mixed(one))
+        if found.why_not(one):
+            raise InputError(found.why_not(one))
     scores = score(chosen, context)
     check_scores(scores, chosen, lambda one: (one.hidden,))
     pooled, known = {}, {name: parameter for name, parameter in model.named_parameters()}

@@ -1,0 +1,314 @@
+"""Readers found by running: every network of the zoo is shrunk to the same function with nothing but an example, or refused."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+from zoo import ZOO, values
+
+import espalier
+from espalier.errors import InputError
+from espalier.pruning import plan
+from espalier.pruning.running import flat, tensors
+from espalier.pruning.units import recurrent_modules
+
+REFUSED = {
+    "NormBetween": "mixed with each other by a LayerNorm over the units ('norm')",
+    "SelfAttention": "'attend' (MultiheadAttention) reads them and cannot change its width",
+    "Noisy": "gives something else every time it is run",
+}
+
+
+def made(name):
+    """A network of the zoo in evaluation, its batch norms as after training."""
+    torch.manual_seed(0)
+    kind, example = ZOO[name]
+    model = kind().eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    return model, example
+
+
+def outputs_of(model, inputs):
+    """What a fresh copy gives out in double precision."""
+    inputs = [one.double() if one.is_floating_point() else one for one in inputs]
+    with torch.no_grad():
+        return flat(copy.deepcopy(model).double()(*inputs))
+
+
+def test_most_of_the_zoo_shrinks():
+    assert len(ZOO) >= 25 and len(ZOO) - len(REFUSED) >= 20
+
+
+@pytest.mark.parametrize("name", sorted(ZOO))
+def test_with_nothing_but_an_example(name):
+    model, example = made(name)
+    if name in REFUSED:
+        with pytest.raises(InputError) as error:
+            espalier.prune(model, structure="unit", percent=50, example=example)
+        assert REFUSED[name] in str(error.value) and "\n" not in str(error.value)
+        return
+    before = copy.deepcopy(model)
+    masks = espalier.prune(model, structure="unit", percent=50, example=example)
+    assert 0 < masks.kept < masks.total
+    pruned, lines = copy.deepcopy(model.state_dict()), []
+    small = espalier.shrink(model, example=example, say=lines.append)
+    assert type(small) is type(model) and lines[-1].startswith("equal to ")
+    assert all(torch.equal(value, model.state_dict()[key]) for key, value in pruned.items())  # it stays as it is
+    for place, module in recurrent_modules(small).items():
+        old = model.get_submodule(place)
+        assert module.hidden_size == old.hidden_size - round(0.5 * old.hidden_size), place
+        assert all(len(units) == module.hidden_size for key, units in small.kept.items() if key[0] == place)
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in before.parameters())
+    if name in ("StatesGiven", "Policy"):  # which take narrower states
+        return
+    for batch, time in ((4, 7), (1, 12)):
+        inputs = example(batch, time)
+        for ours, theirs in zip(outputs_of(small, inputs), outputs_of(model, inputs), strict=True):
+            if ours.shape == theirs.shape:  # states get narrower
+                assert (ours - theirs).abs().max() < 1e-10
+            else:
+                assert name == "WordModel" and ours.shape[-1] == 4
+
+
+def test_narrower_states_go_in_and_come_out():
+    model, example = made("StatesGiven")
+    espalier.prune(model, structure="unit", percent=50, example=example)
+    small = espalier.shrink(model, example=example, say=None)
+    x, h, c = example(3, 6)
+    kept = [small.kept["rnn", layer, 0] for layer in range(2)]
+    inner = [torch.stack([one[layer][:, kept[layer]] for layer in range(2)]) for one in (h, c)]
+    found, states = small(x, *inner)
+    expected, theirs = model(x, h, c)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    for ours, old in zip(states, theirs):
+        for layer in range(2):
+            torch.testing.assert_close(ours[layer], old[layer][:, kept[layer]], rtol=0, atol=1e-6)
+
+
+def piece(data, width):
+    """(module, new width): something that may stand behind recurrent units."""
+    kind = data.draw(st.sampled_from(["linear", "relu", "tanh", "sigmoid", "norm", "gru", "lstm", "conv", "none"]))
+    if kind == "linear":
+        return nn.Linear(width, 6), 6
+    if kind in ("gru", "lstm"):
+        both = data.draw(st.booleans())
+        module = {"gru": nn.GRU, "lstm": nn.LSTM}[kind](width, 5, batch_first=True, bidirectional=both)
+        return module, 5 * (1 + both)
+    if kind == "conv":
+        return nn.Conv1d(width, 5, 3, padding=data.draw(st.integers(0, 1))), 5
+    if kind == "norm":
+        module = nn.BatchNorm1d(width)
+        module.running_mean.normal_()
+        return module, width
+    return {"relu": nn.ReLU(), "tanh": nn.Tanh(), "sigmoid": nn.Sigmoid(), "none": nn.Identity()}[kind], width
+
+
+class Random(nn.Module):
+    """Pieces behind a recurrent layer, with residuals where widths agree."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.first = nn.GRU(3, 6, batch_first=True)
+        pieces, width, self.skips = [], 6, []
+        for _ in range(data.draw(st.integers(1, 4))):
+            module, wide = piece(data, width)
+            self.skips.append(wide == width and data.draw(st.booleans()))
+            pieces.append(module)
+            width = wide
+        self.pieces, self.head = nn.ModuleList(pieces), nn.Linear(width, 2)
+
+    def forward(self, x):
+        x = self.first(x)[0]
+        for skip, module in zip(self.skips, self.pieces):
+            before = x
+            if isinstance(module, (nn.Conv1d, nn.BatchNorm1d)):
+                x = module(x.transpose(1, 2)).transpose(1, 2)
+            else:
+                x = module(x)
+                x = x[0] if isinstance(x, tuple) else x
+            if skip and before.shape == x.shape:
+                x = before + x
+        return self.head(x)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_random_networks_of_such_pieces(data):
+    torch.manual_seed(data.draw(st.integers(0, 9)))
+    model, example = Random(data).eval(), values(3)
+    try:
+        espalier.prune(model, structure="unit", percent=50, example=example)
+        small = espalier.shrink(model, example=example, say=None)
+    except InputError as error:
+        assert "\n" not in str(error)
+        return
+    inputs = example(3, 9)
+    for ours, theirs in zip(outputs_of(small, inputs), outputs_of(model, inputs), strict=True):
+        assert (ours - theirs).abs().max() < 1e-10
+
+
+class Between(nn.Module):
+    def __init__(self, forward):
+        super().__init__()
+        self.rnn, self.head, self.calls = nn.GRU(4, 8, batch_first=True), nn.Linear(8, 3), forward
+
+    def forward(self, x):
+        return self.calls(self, x)
+
+
+REASONS = {
+    "softmax": (lambda own, x: own.head(torch.softmax(own.rnn(x)[0], -1)), "mixed with each other by a softmax over the units"),
+    "mean": (lambda own, x: own.rnn(x)[0].mean(-1), "mixed with each other by an average over the units"),
+    "text": (lambda own, x: (own.head(own.rnn(x)[0]), "text"), "a str is among the model's outputs"),
+    "distribution": (lambda own, x: torch.distributions.Normal(own.head(own.rnn(x)[0]), 1.0), "a Normal is among the model's"),
+    "dropout": (lambda own, x: own.head(F.dropout(own.rnn(x)[0], 0.5, True)), "turn off its dropout or noise"),
+    "input added": (lambda own, x: own.head(own.rnn(x)[0] + x.repeat(1, 1, 2)), "the model's input is added to them"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_what_cannot_be_is_one_line_that_says_why(name):
+    forward, told = REASONS[name]
+    with pytest.raises(InputError) as error:
+        espalier.prune(Between(forward), structure="unit", percent=50, example=torch.randn(3, 5, 4))
+    assert told in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_example_that_the_model_does_not_take():
+    with pytest.raises(InputError, match=r"does not take the example: RuntimeError: input\.size"):
+        espalier.readers(Between(lambda own, x: own.head(own.rnn(x)[0])), torch.randn(3, 5, 9))
+
+
+FOLDED = {
+    "einsum": lambda own, x: torch.einsum("nth,oh->nto", own.rnn(x)[0], own.head.weight),
+    "addmm": lambda own, x: torch.addmm(own.head.bias, own.rnn(x)[0].flatten(0, 1), own.head.weight.T),
+    "flipped": lambda own, x: own.head(own.rnn(x)[0].flip(-1)),
+    "shifted": lambda own, x: own.head(torch.cos(own.rnn(x)[0]) + 2),
+    "windows": lambda own, x: own.head(own.rnn(x)[0].unfold(1, 2, 1).mean(-1)),
+    "summed": lambda own, x: own.rnn(x)[0].sum(-1),
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_functions_that_may_stand_between(name):
+    torch.manual_seed(0)
+    model, example = Between(FOLDED[name]), torch.randn(3, 5, 4)
+    espalier.prune(model, structure="unit", percent=50, example=example)
+    small = espalier.shrink(model, example=example, say=None)
+    assert small.rnn.hidden_size == 4
+    (ours,), (theirs,) = (
+        outputs_of(one, [torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(1))]) for one in (small, model)
+    )
+    assert (ours - theirs).abs().max() < 1e-10
+
+
+def test_told_readers_are_checked_against_what_is_found():
+    model, x = Between(lambda own, x: own.head(own.rnn(x)[0])), torch.randn(3, 5, 4)
+    model.other = nn.Linear(8, 3)
+    espalier.prune(model, structure="unit", percent=50, example=x, readers={"rnn": ["head"]})
+    with pytest.raises(InputError, match="'other' does not read 'rnn' when the example is run"):
+        espalier.shrink(model, {"rnn": ["head", "other"]}, say=None, example=x)
+    with pytest.raises(InputError, match="'head' reads 'rnn' too when the example is run"):
+        espalier.shrink(model, {"rnn": []}, say=None, example=x)
+
+
+@pytest.mark.parametrize("between", ["norm", "softmax", "sigmoid", "summed", "residual"])
+@pytest.mark.parametrize("columns", [True, False])
+def test_told_readers_never_make_another_function(between, columns):
+    functions = {
+        "norm": lambda own, x: own.head(F.layer_norm(own.rnn(x)[0], own.rnn(x)[0].shape[-1:])),
+        "softmax": lambda own, x: own.head(torch.softmax(own.rnn(x)[0], -1)),
+        "sigmoid": lambda own, x: own.head(torch.sigmoid(own.rnn(x)[0])),
+        "summed": lambda own, x: own.head(own.rnn(x)[0]) + own.rnn(x)[0].cos().sum(),
+        "residual": lambda own, x: own.head(own.rnn(x)[0] + x[..., :1]),
+    }
+    torch.manual_seed(0)
+    model = Between(functions[between])
+    espalier.prune(model, structure="unit", percent=50, readers={"rnn": ["head"]})
+    if not columns:
+        nn.init.normal_(model.head.weight)  # what is silent is read again
+    elif between in ("sigmoid", "residual"):  # nothing reads what is pruned
+        small = espalier.shrink(model, {"rnn": ["head"]}, say=None)
+        (ours,), (theirs,) = (outputs_of(one, [torch.ones(2, 9, 4)]) for one in (small, model))
+        assert (ours - theirs).abs().max() < 1e-10
+        return
+    with pytest.raises(InputError, match=r"another function|does not run"):
+        espalier.shrink(model, {"rnn": ["head"]}, say=None)
+
+
+def test_where_inputs_cannot_be_made_it_says_so():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(4, 8, batch_first=True), nn.Linear(8, 3)
+
+        def forward(self, x, y):
+            return self.head(self.rnn(x)[0]) + y
+
+    model, lines = Two(), []
+    espalier.prune(model, structure="unit", percent=50, readers={"rnn": ["head"]})
+    small = espalier.shrink(model, {"rnn": ["head"]}, say=lines.append)
+    assert any(line.startswith("not checked") for line in lines) and small.rnn.hidden_size == 4
+
+
+def test_hooks_attributes_and_trained_starts_survive():
+    model, example = made("LearnedStart")
+    seen = []
+    model.rnn.register_forward_hook(lambda *_: seen.append(1))
+    model.rnn.note, model.head.note = "mine", "too"
+    model.start.requires_grad_(False)
+    espalier.prune(model, structure="unit", percent=50, example=example)
+    small = espalier.shrink(model, example=example, say=None)
+    count = len(seen)
+    small(*example(2, 3))
+    assert len(seen) == count + 1 and (small.rnn.note, small.head.note) == ("mine", "too")
+    assert small.start.shape == (2, 1, 4) and not small.start.requires_grad and small.rnn.weight_hh_l0.requires_grad
+    optimizer = torch.optim.SGD(small.parameters(), 0.1)
+    small(*example(2, 3)).sum().backward()
+    optimizer.step()
+
+
+def test_a_state_that_is_kept_as_an_attribute_is_refused_where_it_is_there():
+    model, example = made("KeywordSpotter")
+    espalier.prune(model, structure="unit", percent=50, example=example)
+    model(*example(2, 3))
+    with pytest.raises(InputError, match="keeps a state in state, as wide as its units: reset it"):
+        espalier.shrink(model, example=example, say=None)
+    model.state = None
+    assert espalier.shrink(model, example=example, say=None).state is None
+
+
+def test_tied_weights_stay_tied():
+    model, example = made("TiedWordModel")
+    espalier.prune(model, structure="unit", percent=50, example=example)
+    small = espalier.shrink(model, example=example, say=None)
+    assert small.decoder.weight is small.embed.weight and small.embed.embedding_dim == small.rnn.input_size == 4
+
+
+def test_the_table_of_readers_and_the_plan():
+    model, example = made("DotAttention")
+    told = str(espalier.readers(model, example))
+    assert "mix.weight, dim 1, 0 to 15 (8 of them)" not in told and "mix.weight, dim 1" in told and "decoder, layer 0" in told
+    espalier.prune(model, structure="unit", percent=25, example=example)
+    assert plan(model, example=example).hidden == {"encoder": 6, "decoder": 6}
+    with pytest.raises(InputError, match=r"runs no nn\.RNN"):
+        espalier.readers(nn.Linear(3, 2), torch.randn(2, 3))
+    assert len(tensors(example(2, 3))) == 2
+
+
+def test_scores_of_data_see_what_was_found():
+    model, example = made("Residual")
+    data = [example(4, 6) for _ in range(3)]
+    for score in ("activation", "variation", "correlation", "outgoing", "random"):
+        one = copy.deepcopy(model)
+        espalier.prune(one, structure="unit", percent=50, example=example, score=score, data=data)
+        assert espalier.shrink(one, example=example, say=None).layers[0].hidden_size == 4
