@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from zoo import ZOO
 
 import espalier
 from espalier.errors import InputError
@@ -54,3 +55,23 @@ def test_what_a_level_is_worth(cell):
     # What is not zero, and nothing else: the head, which is dense in both, has lost the 4 columns of its 2 classes.
     assert by_name["shrunk"]["multiply_adds"] == by_name["csr"]["multiply_adds"] - 2 * 4
     assert by_name["shrunk"]["bytes"] < by_name["dense"]["bytes"] and by_name["masked"]["nonzero"] < by_name["dense"]["nonzero"]
+
+
+def test_what_is_there_is_counted():
+    """By hand: convolutions, the steps that a layer sees, cells, attention, products of parameters, tied weights once."""
+    torch.manual_seed(0)
+    for name, told in (
+        ("Crnn", 3 * 9 * 8 * 40 + 2 * 4 * 8 * (12 + 8) * 20 + 20 * 16 * 8 + 2 * 4 * 8 * (8 + 8) * 20 + 20 * 16 * 5),
+        ("DeepSpeech", 7 * 6 * 3 * 10 + 10 * (2 * 3 * 8 * (7 + 8) + 2 * 3 * 8 * (8 + 8) + 8 * 5)),
+        ("CellLoop", 10 * (4 * 8 * (4 + 8) + 4 * 8 * (8 + 8) + 8 * 2)),
+        ("Scaled", 10 * (3 * 8 * (4 + 8) + 8 * 3)),
+        ("OwnAttention", 10 * 3 * 8 * (4 + 8) + 10 * 8 * 18 + 2 * 10 * 10 * 6 + 10 * 6 * 3),
+        ("StatesGiven", 10 * (4 * 8 * (4 + 8) + 4 * 8 * (8 + 8) + 8 * 3)),
+        ("CrfEmissions", 10 * (2 * 4 * 8 * (6 + 8) + 16 * 5)),
+        ("TiedWordModel", 10 * (3 * 8 * (8 + 8) + 8 * 20)),
+    ):
+        kind, example = ZOO[name]
+        model = kind()
+        (row,) = costs({"net": model}, example, steps=10, batches=(), repeats=1)
+        assert row["multiply_adds"] == told, name
+        assert row["parameters"] == sum(p.numel() for p in {id(p): p for p in model.parameters()}.values())

@@ -6,6 +6,9 @@ import time
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from espalier.pruning.csr import CsrLayer, CsrLinear, to_csr
 from espalier.pruning.export import maker
@@ -20,7 +23,7 @@ def costs(models, example=None, steps=STEPS, batches=BATCHES, repeats=30, thread
 
     models: name -> module, all of the same inputs.  example: these, as for `espalier.export`.  steps: time steps per sequence.
     Each row: `name`, `parameters`, `nonzero` (of them), `bytes` (of the saved state dict; of CSR weights, of their three
-    arrays and the rest), `multiply_adds` (per sequence, dense products; in CSR those of the weights kept), and per batch size b
+    arrays and the rest), `multiply_adds` (of one sequence, as the function counts them), and per batch size b
     `ms_b`, the median of `repeats` forward passes, the networks taking turns, on `threads` threads of the CPU.
     """
     before = torch.get_num_threads()
@@ -59,35 +62,73 @@ def size(model, inputs, steps):
     nonzero = sum(int(parameter.count_nonzero()) for parameter in model.parameters())
     content = io.BytesIO()
     torch.save(model.state_dict(), content)
-    total, products = content.tell(), 0
+    total = content.tell()
     for layer in sparse:
         kept, biases = sum(matrix._nnz() for matrix in layer.matrices), sum(bias.numel() for bias in layer.biases)
         parameters, nonzero = parameters + kept + biases, nonzero + kept + biases
         for matrix in layer.matrices:
             total += sum(part.nbytes for part in (matrix.values(), matrix.col_indices(), matrix.crow_indices()))
         total += sum(bias.nbytes for bias in layer.biases)
-        products += kept * steps if isinstance(layer, CsrLayer) else 0
-    seen = []
+    products = multiply_adds(model, inputs(1, steps))
+    return {"parameters": parameters, "nonzero": nonzero, "bytes": total, "multiply_adds": products}
 
-    def recurrent(module, inputs, output):
-        weights = sum(p.numel() for name, p in module.named_parameters() if name.startswith("weight"))
-        seen.append(weights * (1 if isinstance(module, nn.RNNCellBase) else steps))
 
-    def linear(module, inputs, output):
-        seen.append(module.weight.numel() * (output.numel() // module.out_features))
+class _Products(TorchDispatchMode):
+    """torch's own count of operations, outside recurrent and sparse layers, of which it knows nothing."""
 
-    def sparse_linear(module, inputs, output):
-        seen.append(module.weight._nnz() * (output.numel() // output.shape[-1]))
+    def __init__(self):
+        super().__init__()
+        self.depth_of_layers, self.operations = 0, 0
 
-    kinds = ((CsrLinear, sparse_linear), (nn.RNNBase, recurrent), (nn.RNNCellBase, recurrent), (nn.Linear, linear))
-    handles = [m.register_forward_hook(hook) for m in model.modules() for kind, hook in kinds if isinstance(m, kind)]
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs, count = kwargs or {}, flop_registry.get(func._overloadpacket)
+        if count is None and not self.depth_of_layers:
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        output = func(*args, **kwargs)
+        if count is not None and not self.depth_of_layers:
+            self.operations += count(*args, **kwargs, out_val=output)
+        return output
+
+
+def multiply_adds(model, inputs):
+    """Products of a forward pass: of recurrent layers, all their weights at every step that they see (of packed sequences,
+    every real one); of sparse ones, the weights that are kept; of everything else (linear layers, convolutions, attention,
+    matrix products) what torch counts.
+    """
+    seen, counter = [], _Products()
+
+    def before(*_):
+        counter.depth_of_layers += 1
+
+    def after(module, arguments, output):
+        counter.depth_of_layers -= 1
+        if not counter.depth_of_layers:
+            seen.append(_of_layer(module, output))
+
+    kinds = (CsrLayer, CsrLinear, nn.RNNBase, nn.RNNCellBase)
+    layers = [module for module in model.modules() if isinstance(module, kinds)]
+    handles = [layer.register_forward_pre_hook(before) for layer in layers]
+    handles += [layer.register_forward_hook(after) for layer in layers]
     try:
-        with torch.inference_mode():
-            model(*inputs(1, steps))
+        with torch.inference_mode(), counter:
+            model(*inputs)
     finally:
         for handle in handles:
             handle.remove()
-    return {"parameters": parameters, "nonzero": nonzero, "bytes": total, "multiply_adds": products + sum(seen)}
+    return counter.operations // 2 + sum(seen)
+
+
+def _of_layer(module, output):
+    """Products of a recurrent or sparse layer that gave out this."""
+    first = output[0] if isinstance(output, tuple) and not isinstance(output, PackedSequence) else output
+    values = first.data if isinstance(first, PackedSequence) else first
+    places = values.numel() // values.shape[-1]
+    if isinstance(module, (CsrLayer, CsrLinear)):
+        return sum(matrix._nnz() for matrix in module.matrices) * places
+    return sum(p.numel() for name, p in module.named_parameters() if name.startswith("weight")) * places
 
 
 def worth(dense, masked, small, example=None, **how):
