@@ -16,6 +16,8 @@ _FROM = {
     "prune": "espalier.pruning",
     "shrink": "espalier.pruning",
     "readers": "espalier.pruning.found",
+    "compress": "espalier.pruning.compress",
+    "sensitivity": "espalier.pruning.sensitivity",
     "export": "espalier.pruning.export",
     "Pruning": "espalier.pruning.callback",
     "Regain": "espalier.pruning.regain",

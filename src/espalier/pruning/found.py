@@ -381,8 +381,8 @@ class Found:
         words, place = blame(self.probe, Site("unit", one.module, one.layer, one.direction))
         where = f" ({place!r})" if place else ""
         return (
-            f"the units of {one.place} are mixed with each other by {words or 'what stands behind them'}{where}: move it behind "
-            "a linear layer, or leave this layer as it is with modules=[...]"
+            f"the units of {one.place} are mixed with each other by {words or 'what stands behind them'}{where}: move it "
+            "behind a linear layer, or leave this layer as it is with modules=[...]"
         )
 
     def table(self):

@@ -147,9 +147,9 @@ def _compare(model, small, planned, say):
         beside = Beside(model, lambda batch, time: make(batch, time))
     except InputError:
         say(
-            "not checked: what it takes is not known (say example=...); assumed that only element-wise functions which keep zero"
+            "not checked, for what it takes is not known: say example=...; between its layers and their readers it is assumed that"
         )
-        say("  at zero stand between its layers and their readers")
+        say("  nothing stands but element-wise functions that keep zero at zero")
         return
     _refuse_other(beside, *beside.difference(small, None, lambda *outputs: _narrowed(model, small, planned, *outputs)))
 
