@@ -19,7 +19,7 @@ def test_prune_your_own_lstm_runs_from_model_to_onnx(monkeypatch, tmp_path, caps
     pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "your-own-lstm.md").read_text(encoding="utf-8"), flags=re.S)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     scope = {}
     for block in blocks:
         exec(block, scope)

@@ -4,8 +4,8 @@ import copy
 
 from espalier.errors import InputError
 from espalier.pruning.costs import latency, size
-from espalier.pruning.export import maker
 from espalier.pruning.prune import prune
+from espalier.pruning.running import maker
 from espalier.pruning.shrink import shrink
 
 #: What can be asked for as a share of what it was.

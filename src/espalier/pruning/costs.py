@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from espalier.pruning.csr import CsrLayer, CsrLinear, to_csr
-from espalier.pruning.export import maker
+from espalier.pruning.running import maker
 
 #: Time steps of the sequences that multiply-adds and latency are told for.
 STEPS = 32

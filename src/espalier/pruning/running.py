@@ -7,6 +7,7 @@ import copy
 from collections.abc import Mapping
 
 import torch
+from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from espalier.errors import InputError
@@ -76,6 +77,43 @@ def given(example):
     if isinstance(example, (tuple, list)) and not isinstance(example, PackedSequence):
         return tuple(example), {}
     return (example,), {}
+
+
+def maker(model, example=None):
+    """The inputs of a model as a function from (batch, time) to a tuple of tensors.  Raises: InputError if nobody can tell."""
+    own = getattr(model, "example", None)
+    if callable(example):
+        return lambda batch, time: _tuple(example(batch, time))
+    if example is not None:
+        given = _tuple(example)
+        return lambda batch, time: given
+    if callable(own):
+        return own
+    for name, module in model.named_modules():
+        guess = _guess(name, module)
+        if guess is None:
+            continue
+        try:
+            with torch.no_grad():
+                model(*guess(2, 6))
+            return guess
+        except Exception:  # whatever the model says to inputs it does not take
+            break
+    raise InputError(f"what does {type(model).__name__} take? say example=(tensor, ...), or a function from (batch, time)")
+
+
+def _guess(name, module):
+    """Inputs by the first module that can tell: tokens for an embedding, features for a recurrent one."""
+    if isinstance(module, nn.Embedding):
+        return lambda batch, time: (torch.randint(module.num_embeddings, (batch, time)),)
+    if isinstance(module, nn.RNNBase):
+        size = (lambda b, t: (b, t)) if module.batch_first else (lambda b, t: (t, b))
+        return lambda batch, time: (torch.randn(*size(batch, time), module.input_size, dtype=module.weight_ih_l0.dtype),)
+    return None
+
+
+def _tuple(example):
+    return tuple(example) if isinstance(example, (tuple, list)) else (example,)
 
 
 def doubled(values):

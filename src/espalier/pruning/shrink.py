@@ -9,11 +9,10 @@ from torch.nn import functional as F
 
 from espalier.errors import InputError
 from espalier.pruning.chains import ShrunkChains, find_chains
-from espalier.pruning.export import maker
 from espalier.pruning.found import Found
 from espalier.pruning.life import Life
 from espalier.pruning.narrow import Narrow
-from espalier.pruning.running import kept_states
+from espalier.pruning.running import kept_states, maker
 from espalier.pruning.same import Beside, adapt, widths_of, without
 from espalier.pruning.selection import refuse_compiled
 from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual, split_readers
@@ -132,6 +131,10 @@ def _shrink_found(model, readers, say, example):
             say(f"{told}: {', '.join(names)}")
     _refuse_other(beside, *beside.difference(small, inputs, narrowed))
     difference, _ = beside.difference(small, inputs, narrowed)
+    places = [name.rpartition(".") for name in adapted]
+    small.adapted = {
+        ".".join(filter(None, (place, name))): getattr(small.get_submodule(place), name) for place, _, name in places
+    }
     say(f"equal to {difference:.1e} on {len(beside.expected)} inputs of {beside.shapes} shapes")
     small.kept = planned.keep
     return small
@@ -146,9 +149,7 @@ def _compare(model, small, planned, say):
         make = maker(model)
         beside = Beside(model, lambda batch, time: make(batch, time))
     except InputError:
-        say(
-            "not checked, for what it takes is not known: say example=...; between its layers and their readers it is assumed that"
-        )
+        say("not checked: what it takes is not known, say example=...; it is assumed that between its layers and their readers")
         say("  nothing stands but element-wise functions that keep zero at zero")
         return
     _refuse_other(beside, *beside.difference(small, None, lambda *outputs: _narrowed(model, small, planned, *outputs)))
