@@ -21,7 +21,7 @@ FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
     "overrides, told",
     [
         (["cell=lstmm"], "cell=lstmm is unknown; there are gru, lstm, rnn_relu, rnn_tanh"),
-        (["target=foo"], "Invalid value 'foo', expected one of [i2h, h2h, both, linear]"),
+        (["target=foo"], "Invalid value 'foo', expected one of [i2h, h2h, both, linear, all]"),
         (["scope=foo"], "expected one of [global, layer, tensor, gate]"),
         (["score=foo"], f"score=foo is unknown; there are {', '.join(sorted({*UNIT_SCORES, *WEIGHT_SCORES}))}"),
         (["score=taylor"], "score=taylor ranks hidden units: add structure=unit"),

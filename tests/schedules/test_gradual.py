@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from helpers import tiny_config, without_seconds
+from helpers import TINY_PRUNE, tiny_config, without_seconds
 
 from espalier.analysis import tables
 from espalier.learning import growing as growing_module
@@ -108,3 +108,21 @@ def test_a_score_of_gradients_is_the_same_whenever_it_is_asked_for(tmp_path):
         masks = [bench.masks(network, cut, 50) for _ in range(6)]
     assert all(other == masks[0] for other in masks)
     assert network.training and network.recurrent.dropout == 0.5
+
+
+def test_rnnoises_recipe_from_the_command_line(door, tmp_path):
+    recipe = ["cell=gru", "structure=block", "block=[8,4]", "gates={r: 70, z: 80, n: 50}", "keep_diagonal=true", "percent=100"]
+    code, _, err = door(
+        "prune", *TINY_PRUNE[:-2], "model.hidden=[16]", "trainer.max_epochs=1", *recipe, "schedule=gradual", "curve=false"
+    )
+    assert code == 0, err
+    (path,) = (tmp_path / "outputs" / "prune").rglob("levels/100.pt")
+    mask = torch.load(path, weights_only=True)["masks"]["recurrent.layers.0.weight_hh_l0"]
+    assert [int(part.unfold(0, 8, 8).unfold(1, 4, 4).flatten(2).all(2).sum()) for part in mask.chunk(3)] == [2, 2, 4]
+    assert all(part.diagonal().all() for part in mask.chunk(3))
+    for more, told in (
+        (["cell=lstm", "gates={r: 70}"], "gates: cell=lstm has no gate 'r'; it has i, f, g, o"),
+        (["structure=unit", "keep_diagonal=true"], "gates and keep_diagonal are of single weights and blocks"),
+    ):
+        code, _, err = door("prune", *more)
+        assert code == 2 and told in err and err.count("\n") == 1

@@ -17,7 +17,7 @@ from espalier.analysis.tables import NAMES, SERIES, as_series, judged, of_series
 from espalier.names import GATE_LETTERS
 from espalier.runs import files
 
-COLOURS = {"i2h": "#1b6ca8", "h2h": "#c8553d", "both": "#4a4e69", "unit": "#588157", "linear": "#7b5ea7"}
+COLOURS = {"i2h": "#1b6ca8", "h2h": "#c8553d", "both": "#4a4e69", "unit": "#588157", "linear": "#7b5ea7", "all": "#222222"}
 STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 9,
     "axes.titlesize": 10, "legend.frameon": False, "figure.constrained_layout.use": True, "svg.hashsalt": "espalier",

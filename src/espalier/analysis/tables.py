@@ -13,7 +13,14 @@ EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"fl
 #: What makes one series of levels; its seeds are its repetitions. variant: whatever else a sweep varies, in words.
 SERIES = ["cell", "target", "score", "scope", "variant"]
 NAMES = {"rnn_tanh": "RNN-tanh", "rnn_relu": "RNN-ReLU", "gru": "GRU", "lstm": "LSTM", "feedforward": "Feed-forward"}
-KINDS = {"i2h": "i2h", "h2h": "h2h", "both": "both kinds", "unit": "the hidden units", "linear": "the linear weights"}
+KINDS = {
+    "i2h": "i2h",
+    "h2h": "h2h",
+    "both": "both kinds",
+    "unit": "the hidden units",
+    "linear": "the linear weights",
+    "all": "all weights",
+}
 ORDER = {name: k for k, name in enumerate(("rnn_tanh", "rnn_relu", "gru", "lstm", "i2h", "h2h", "both", "unit"))}
 
 

@@ -213,6 +213,7 @@ class Bench:
             generator=generator(self.seed, "score", *drawn), structure=cut.structure, block=tuple(cut.block),
             data=_Lazy(lambda: [tuple(batch[:-1]) for batch in looked_at()]),
             backward=lambda: self.backward(model), loss=self.task.curvature,
+            gates=cut.gates and dict(cut.gates), keep_diagonal=bool(cut.diagonal),
             targets=_Lazy(lambda: [batch[-1] for batch in looked_at()]), memory=memory,
         )  # fmt: skip
         model.zero_grad()

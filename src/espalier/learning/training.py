@@ -34,6 +34,7 @@ class Cut:
 
     score: the name of one of ours, or the `_target_` of a function and its keywords.
     ranked: whose weights are ranked, by default those that are cut.  modules: names of those to stay inside; None: all.
+    gates: (letter, percent) pairs; diagonal: whether that of `h2h` stays; None: as without.
     """
 
     percent: float
@@ -45,6 +46,8 @@ class Cut:
     block: tuple = (4, 4)
     ranked: Start | None = None
     modules: tuple | None = None
+    gates: tuple | None = None
+    diagonal: bool | None = None
 
 
 @dataclass(frozen=True)

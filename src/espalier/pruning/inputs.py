@@ -42,6 +42,8 @@ def _averaged(names, context, score, summed):
     for path, shorts in by_module.items():
         dot = f"{path}." if path else ""
         module = model.get_submodule(path)
+        if not isinstance(module, (nn.Linear, nn.RNNBase, nn.RNNCellBase)):
+            raise InputError(f"score={score} knows linear and recurrent layers, {path!r} is {type(module).__name__}")
         kind = _linear if isinstance(module, nn.Linear) else _cell if isinstance(module, nn.RNNCellBase) else _layers
         handles.append(module.register_forward_hook(kind(dot, shorts, add), with_kwargs=True))
     read(context, handles)

@@ -50,6 +50,8 @@ def make_masks(
     targets=None,
     memory=None,
     example=None,
+    gates=None,
+    keep_diagonal=False,
 ):
     """The `Masks` that `prune` would cut by; the model stays as it is. Arguments as for `prune`.
 
@@ -73,7 +75,7 @@ def make_masks(
         return structures.units(model, percent, score, scope or "tensor", modules, rule, readers, context)
     tile = structures.check_block(block) if structure == "block" else (1, 1)
     usual = getattr(SCORES.get(score) if isinstance(score, str) else score, "scope", "global")
-    return structures.weights(model, target, percent, score, scope or usual, modules, rule, context, tile)
+    return structures.weights(model, target, percent, score, scope or usual, modules, rule, context, tile, gates, keep_diagonal)
 
 
 def prune(
@@ -92,14 +94,16 @@ def prune(
     backward=None,
     loss=None,
     example=None,
+    gates=None,
+    keep_diagonal=False,
 ):
     """Set `percent` of the weights of the recurrent layers in `model` to zero, in place; or of their hidden units, or blocks.
 
     model: any `nn.Module` that holds `nn.RNN`, `nn.GRU`, `nn.LSTM` or their cells: any number of layers, both directions,
     projections, with or without biases. Frozen parameters are pruned like all others.
     target: `i2h` (torch's `weight_ih*`), `h2h` (`weight_hh*`) or `both`; biases and other layers are never touched, except
-    that the weight of an `nn.Linear` that `modules` names is pruned with them, whatever the target. `linear`: the weights of
-    all `nn.Linear` and nothing else, of any network.
+    that the weight of an `nn.Linear`, `nn.Conv1d`, `nn.Conv2d` or `nn.Embedding` that `modules` names is pruned with them,
+    whatever the target. `linear`: the weights of all `nn.Linear` and nothing else, of any network. `all`: of all of these.
     percent: share of the weights (blocks, units) in each group of the scope, 0 to 100, absolute: what is zero already counts,
     so that pruning to 50 and then to 80 percent leaves 20.
     score: `magnitude`, `class_distributed`, `random`, `obd` (needs `data` and `loss`) or `obs` (needs `data`); of units
@@ -119,6 +123,9 @@ def prune(
     example: for units, the model's inputs (a tensor, a tuple of several arguments, a dict by name, or a function from batch and
     time to one of these): who reads whom is then found by running the model (`espalier.readers`), and what goes together with
     units (what is added to them, states that are handed on, a tied embedding) goes with them.
+    gates: letter of a gate -> percent of it that goes at percent=100, `{"r": 70, "z": 80, "n": 50}`; every gate competes on
+    its own, and of gates that are not named the percent goes. keep_diagonal: what a unit tells itself stays (of tiles it does
+    not count). With structure=block, block=(8, 4) and a cubic ramp this is RNNoise's recipe (Valin; gru_sparsifier.py).
     backward: a function without arguments that leaves gradients in the model, for scores that need them; None: those count
     that are there.  loss: for `obd`, what is lowered, a mean over all outputs: `cross_entropy` (of logits) or `squared_error`.
 
@@ -127,7 +134,7 @@ def prune(
     or impossible, or (for units) a parameter is shared between modules.
     """
     arguments = (target, percent, score, scope, modules, rule, generator, structure, block, readers, data, backward, loss)
-    masks = make_masks(model, *arguments, example=example)
+    masks = make_masks(model, *arguments, example=example, gates=gates, keep_diagonal=keep_diagonal)
     warn_of_share(check_percent(percent))
     masks.cut(model)
     return masks

@@ -15,7 +15,7 @@ def expected(module):
         return list(module._flat_weights_names)
     if isinstance(module, nn.RNNCellBase):
         return ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if module.bias else [])]
-    return ["weight"] if isinstance(module, nn.Linear) else []
+    return ["weight"] if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding)) else []
 
 
 def hidden(module):

@@ -9,7 +9,9 @@ from torch import nn
 from espalier.errors import InputError
 from espalier.pruning import reparametrised
 
-TARGETS = ("i2h", "h2h", "both", "linear")
+TARGETS = ("i2h", "h2h", "both", "linear", "all")
+#: Layers beside the recurrent ones whose weights can be pruned: kind -> word.
+OTHERS = {nn.Linear: "linear", nn.Conv1d: "conv", nn.Conv2d: "conv", nn.Embedding: "embedding"}
 _NAME = re.compile(r"weight_(ih|hh)(?:_l(\d+))?(?:_reverse)?")
 _KIND = {"ih": "i2h", "hh": "h2h"}
 
@@ -18,8 +20,8 @@ _KIND = {"ih": "i2h", "hh": "h2h"}
 class Weight:
     """One weight matrix of a recurrent or linear layer.
 
-    name: of the parameter within the model; layer: what scope `layer` pools; kind: `i2h`, `h2h` or `linear`; gates: number
-    of gates stacked along its rows.
+    name: of the parameter within the model; layer: what scope `layer` pools; kind: `i2h`, `h2h`, `linear`, `conv` or
+    `embedding`; gates: number of gates stacked along its rows.
     """
 
     name: str
@@ -48,15 +50,21 @@ def recurrent_weights(model):
     return found
 
 
-def linear_weights(model, names=None):
-    """The weights of those `nn.Linear` that are named, by default of all; the empty name is the model itself."""
+def other_weights(model, names=None, kinds=tuple(OTHERS)):
+    """The weights of those layers of these kinds that are named, by default of all; the empty name is the model itself."""
     found = []
     for name, module in model.named_modules():
-        if isinstance(module, nn.Linear) and (names is None or name in names):
+        kind = next((word for known, word in OTHERS.items() if isinstance(module, known) and known in kinds), None)
+        if kind and (names is None or name in names):
             if reparametrised.hidden(module):
                 reparametrised.refuse(model, name, "weight")
-            found.append(Weight(f"{name}.weight".lstrip("."), module.weight, name, "linear", 1))
+            found.append(Weight(f"{name}.weight".lstrip("."), module.weight, name, kind, 1))
     return found
+
+
+def linear_weights(model, names=None):
+    """Those of `nn.Linear`."""
+    return other_weights(model, names, (nn.Linear,))
 
 
 def module_names(modules):
@@ -100,8 +108,8 @@ def refuse_compiled(model):
 
 
 def select(model, target="both", modules=None):
-    """The weights that `target` (`i2h`, `h2h`, `both` or `linear`) names, optionally only those inside the named `modules`; an
-    `nn.Linear` among these comes with them.
+    """The weights that `target` (`i2h`, `h2h`, `both`, `linear` or `all`) names, optionally only those inside the named
+    `modules`; an `nn.Linear`, `nn.Conv1d`, `nn.Conv2d` or `nn.Embedding` among these comes with them.
 
     Raises: InputError if the target is unknown or nothing matches; the message lists the names that exist.
     """
@@ -111,20 +119,20 @@ def select(model, target="both", modules=None):
     names = module_names(modules)
     if target == "linear":
         return _linear_only(model, names)
-    refuse_hidden(model, target, names)
-    weights = [*recurrent_weights(model), *linear_weights(model, names or ())]
+    refuse_hidden(model, "both" if target == "all" else target, names)
+    weights = [*recurrent_weights(model), *other_weights(model, None if target == "all" else names or ())]
     if not weights:
         raise InputError(
             f"{type(model).__name__} holds no nn.RNN, nn.GRU, nn.LSTM or cell module to prune; an nn.Linear is pruned when "
-            "modules names it, or target=linear"
+            "modules names it, or target=linear, or all"
         )
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    refuse_missing(names, [weight.name for weight in weights], "weight", linear)
-    chosen = [
-        weight
-        for weight in weights
-        if (target in (weight.kind, "both") or weight.kind == "linear") and inside(weight.name, names)
-    ]
+    more = [name for name, module in model.named_modules() if isinstance(module, tuple(OTHERS))]
+    refuse_missing(names, [weight.name for weight in weights], "weight", more)
+    chosen = []
+    for weight in weights:
+        wanted = target in (weight.kind, "both", "all") or weight.kind in OTHERS.values()
+        if wanted and inside(weight.name, names) and not any(weight.parameter is one.parameter for one in chosen):
+            chosen.append(weight)
     if not chosen:
         raise InputError(f"target={target}, modules={names} matches no weight; there are {', '.join(w.name for w in weights)}")
     return chosen

@@ -1,11 +1,13 @@
 """What goes together when pruning: single weights, blocks of them, or whole hidden units."""
 
 import math
+import numbers
 
 import torch
 from torch.nn import functional as F
 
 from espalier.errors import InputError
+from espalier.names import GATE_LETTERS
 from espalier.pruning.chains import find_chains
 from espalier.pruning.masks import Masks
 from espalier.pruning.rules import RULES
@@ -37,12 +39,20 @@ def check_scores(scores, asked, shape_of):
             )
 
 
-def weights(model, target, percent, score, scope, modules, rule, context, block=(1, 1)):
+def weights(
+    model, target, percent, score, scope, modules, rule, context, block=(1, 1), gates=None, keep_diagonal=False
+):  # fmt: skip
     """Masks of single weights, or of `block` tiles of rows x columns within each gate of each matrix; the tiles at the edges
-    may be smaller. The score of a tile is the mean over its weights.
+    may be smaller. The score of a tile is the mean over its weights. What has more than two dimensions (convolutions) is taken
+    as a matrix of its outputs and all the rest.
+
+    gates: letter of a gate -> percent of it that goes at a percent of 100; gates then compete on their own.
+    keep_diagonal: what a unit tells itself (`h2h`) always stays; of tiles it does not count, and stays where they go.
     """
     score = chosen_score(score, SCORES, "")
     chosen = select(model, target, modules)
+    shares = _shares(chosen, gates)
+    scope = "gate" if shares else scope
     values = {}
     for weight in chosen:
         if weight.parameter.is_meta:
@@ -53,21 +63,43 @@ def weights(model, target, percent, score, scope, modules, rule, context, block=
             raise InputError(f"{weight.name} holds values that are not finite; there is nothing to rank")
     scores = score(values, context)
     check_scores(scores, values, lambda name: values[name].shape)
-    masks = {weight.name: torch.ones(weight.parameter.shape, dtype=torch.bool) for weight in chosen}
-    for members in groups(chosen, scope).values():
+    masks = {weight.name: torch.ones(weight.parameter.flatten(1).shape, dtype=torch.bool) for weight in chosen}
+    for group, members in groups(chosen, scope).items():
         tiles = []
         for weight, rows in members:
-            tile = _tiles(scores[weight.name][rows], block)
+            matrix, own = scores[weight.name].flatten(1)[rows], keep_diagonal and weight.kind == "h2h"
+            if own:
+                matrix = matrix.clone().fill_diagonal_(math.inf if tuple(block) == (1, 1) else 0.0)
+            tile = _tiles(matrix, block)
             if rule == "exact":
                 # What is zero already goes first, whatever the score: pruning further keeps what was pruned before.
-                tile = tile.masked_fill(_tiles((values[weight.name][rows] != 0).to(tile.dtype), block) == 0, -math.inf)
+                there = values[weight.name].flatten(1)[rows] != 0
+                there = there.clone().fill_diagonal_(tuple(block) == (1, 1)) if own else there
+                tile = tile.masked_fill(_tiles(there.to(tile.dtype), block) == 0, -math.inf)
             tiles.append(tile)
-        kept = RULES[rule](torch.cat([tile.flatten() for tile in tiles]), percent)
+        kept = RULES[rule](torch.cat([tile.flatten() for tile in tiles]), shares.get(group, 100) / 100 * percent)
         for (weight, rows), tile, part in zip(members, tiles, kept.split([tile.numel() for tile in tiles])):
             mask = part.view(tile.shape).repeat_interleave(block[0], 0).repeat_interleave(block[1], 1)
-            masks[weight.name][rows] = mask[: rows.stop - rows.start, : weight.parameter.shape[1]]
+            mask = mask[: rows.stop - rows.start, : masks[weight.name].shape[1]]
+            masks[weight.name][rows] = mask.fill_diagonal_(True) if keep_diagonal and weight.kind == "h2h" else mask
+    masks = {weight.name: masks[weight.name].view(weight.parameter.shape) for weight in chosen}
     compensated = getattr(score, "compensated", None)
     return Masks(masks, compensated and compensated(values, masks, context))
+
+
+def _shares(weights, gates):
+    """Group of scope `gate` -> percent of it that goes at a percent of 100.  Raises: InputError for an unknown gate."""
+    found, known = {}, set()
+    for weight in weights if gates else ():
+        for number, letter in enumerate(GATE_LETTERS[weight.gates]):
+            known.add(letter)
+            found[f"{weight.name}[{number}]"] = gates.get(letter, 100)
+    for letter, share in (gates or {}).items():
+        if letter not in known:
+            raise InputError(f"gates: there is no gate {letter!r}; there are {', '.join(sorted(known - {''})) or 'none'}")
+        if isinstance(share, bool) or not isinstance(share, numbers.Real) or not 0 <= share <= 100:
+            raise InputError(f"gates: {letter} must be a percent from 0 to 100, got {share!r}")
+    return found
 
 
 def _tiles(matrix, block):

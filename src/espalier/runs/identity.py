@@ -34,7 +34,8 @@ FILES = {
 BORN = (
     (("fresh",), (False,)), (("schedule",), ({"name": "one_shot"},)), (("task",), ({"name": "classify"},)),
     (("model", "name"), ("recurrent", "graph")), (("model", "dropout"), (0,)),
-    (("modules",), (None,)), (("trainer", "plateau"), (None,)), (("retrain", "against"), ("best",)),
+    (("modules",), (None,)), (("gates",), (None,)), (("keep_diagonal",), (False,)),
+    (("trainer", "plateau"), (None,)), (("retrain", "against"), ("best",)),
     (("patience", "against"), ("best",)),
 )  # fmt: skip
 

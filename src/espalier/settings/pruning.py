@@ -10,12 +10,12 @@ from typing import Any, List, Optional
 
 from espalier.errors import InputError
 from espalier.learning.training import short
-from espalier.names import SCHEDULES, UNIT_SCORES, WEIGHT_SCORES
+from espalier.names import GATE_LETTERS, GATES, SCHEDULES, UNIT_SCORES, WEIGHT_SCORES
 from espalier.settings.checks import checked, is_own, not_negative, own, positive
 from espalier.settings.model import FeedForward, Model
 from espalier.settings.training import Against, TrainConfig
 
-Target = Enum("Target", {name: name for name in ("i2h", "h2h", "both", "linear")})
+Target = Enum("Target", {name: name for name in ("i2h", "h2h", "both", "linear", "all")})
 Scope = Enum("Scope", {name: name for name in ("global", "layer", "tensor", "gate")})
 Structure = Enum("Structure", {name: name for name in ("weight", "unit", "block")})
 Rule = Enum("Rule", {name: name for name in ("exact", "percentile")})
@@ -69,6 +69,8 @@ class PruneConfig(TrainConfig):
     target: Optional[Target] = None
     modules: Optional[List[str]] = None
     percent: Any = None
+    gates: Any = None
+    keep_diagonal: bool = False
     structure: Structure = Structure.weight
     block: List[int] = field(default_factory=lambda: [4, 4])
     score: Any = "magnitude"
@@ -124,6 +126,7 @@ class PruneConfig(TrainConfig):
             raise InputError(
                 f"schedule.epoch={self.schedule['epoch']} is after the last epoch of the base, {self.trainer.max_epochs}"
             )
+        self.gates = self.checked_gates()
         if self.modules is not None and not self.modules:
             raise InputError("modules must name at least one module; leave it away for all")
         if len(self.block) != 2 or min(self.block) < 1:
@@ -132,9 +135,23 @@ class PruneConfig(TrainConfig):
             if getattr(self, name).tolerance is not None:
                 not_negative(f"{name}.tolerance", getattr(self, name).tolerance)
 
+    def checked_gates(self):
+        """`gates` as a dict of letters and percents, or None.  Raises: InputError."""
+        if self.gates is None and not self.keep_diagonal:
+            return None
+        if self.structure == Structure.unit or not isinstance(self.model, Model):
+            raise InputError("gates and keep_diagonal are of single weights and blocks of model=recurrent")
+        gates = dict(self.gates or {})
+        known = [letter for letter in GATE_LETTERS[GATES[self.cell]] if letter]
+        for letter, percent in gates.items():
+            if letter not in known:
+                raise InputError(f"gates: cell={self.cell} has no gate {letter!r}; it has {', '.join(known) or 'none'}")
+            levels(percent)
+        return gates or None
+
     def check_feedforward_cut(self):
         """Raise InputError about what only recurrent networks have, or can be shipped."""
-        if self.target != Target.linear and self.structure != Structure.unit:
+        if self.target not in (Target.linear, Target.all) and self.structure != Structure.unit:
             raise InputError(f"target={self.target.name} names recurrent weights, model=feedforward has none: target=linear")
         if self.export:
             raise InputError("export writes recurrent networks: leave it away with model=feedforward")

@@ -87,7 +87,7 @@ def dense(config, percent):
     if is_own(config.model) or is_own(config.data) or not isinstance(config.model, (Model, FeedForward)):
         return None
     recurrent, hidden = isinstance(config.model, Model), config.model.hidden
-    if recurrent and config.target.name == "linear":  # of which recurrent units are no measure
+    if recurrent and config.target.name in ("linear", "all"):  # of which recurrent units are no measure
         return None
     result = prune_run(config).result() or {}
     sizes = result.get("sizes", {})

@@ -65,6 +65,7 @@ def level(config, percent, start, ranked=None, epochs=None, growth=None, rule=No
     cut = Cut(
         percent, config.target.name, config.structure.name, config.score, config.scope.name, rule or config.rule.name,
         tuple(config.block), ranked, config.modules and tuple(config.modules),
+        config.gates and tuple(sorted(config.gates.items())), config.keep_diagonal or None,
     )  # fmt: skip
     retrain = config.retrain
     stop = epochs is None and retrain.mode.name == "until_regained"

@@ -13,7 +13,7 @@ from espalier.learning.bench import load_data
 from espalier.learning.board import Board
 from espalier.learning.training import Start
 from espalier.pruning import recurrent_weights
-from espalier.pruning.selection import linear_weights
+from espalier.pruning.selection import other_weights
 from espalier.pruning.structures import every_unit
 from espalier.runs import files, progress
 from espalier.runs.identity import plain
@@ -226,7 +226,7 @@ class _Study:
         masks, rows = trained.load("last")["masks"], []
         recurrent = recurrent_weights(model)
         units = recurrent and self.config.structure.name == "unit"  # whose readers lose columns, not weights of their own
-        for weight in recurrent if units else (*recurrent, *linear_weights(model)):
+        for weight in recurrent if units else (*recurrent, *other_weights(model)):
             if weight.name in masks:
                 for gate, block in enumerate(masks[weight.name].chunk(weight.gates)):
                     rows.append({
