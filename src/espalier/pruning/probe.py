@@ -5,54 +5,16 @@ a layer takes in, or a product sums over) are others than before. Layers give ou
 disturbance, so that nothing goes on beyond the first that reads it. Any eager code will do.
 """
 
-import math
-from dataclasses import dataclass
-
 import torch
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence
-from torch.overrides import TorchFunctionMode
 
 from espalier.errors import InputError
+from espalier.pruning.layers import CARRIERS, LAYERS, Site, Slot, disturbed, mapped, slots_of
+from espalier.pruning.products import Functions
 from espalier.pruning.running import Runs, flat, parts, tensors
 from espalier.pruning.units import RECURRENT
 
-#: Layers that are sites, and whose inputs are slots; subclasses may compute something else and are seen from inside.
-LAYERS = (*RECURRENT, nn.Linear, nn.Conv1d, nn.Embedding, nn.MultiheadAttention)
-#: Layers that give out every channel of what they take in, by parameters of their own.
-CARRIERS = (nn.BatchNorm1d,)
-#: Functions that sum over a dimension: name -> the dimension of each of their first operands; counted from the end.
-SUMMED = {
-    "matmul": (-1, -2), "bmm": (-1, -2), "mm": (-1, -2), "mv": (-1, -1), "dot": (-1, -1), "inner": (-1, -1), "linear": (-1, -1),
-    "addmm": (None, -1, -2), "baddbmm": (None, -1, -2), "scaled_dot_product_attention": (-1, -1), "sum": (None,), "einsum": (),
-}  # fmt: skip
-
 ANOTHER_WAY = "its forward takes another way when states change, so that who reads them cannot be found out; say readers=..."
-
-
-@dataclass(frozen=True)
-class Site:
-    """Channels that can be disturbed: `kind` is `unit` (name, layer, direction), `projected` (units behind a projection, which
-    nobody sees), `layer` (name), `parameter` (name, dim),
-    `input` (number, dim), or `fixed` (name), whose channels nobody may change.
-    """
-
-    kind: str
-    name: object
-    layer: int = 0
-    direction: int = 0
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where channels arrive: `kind` is `input` of the layer `name`, `hx` of the units of (name, layer, direction), `sum` number
-    `name` in the order of calls, or `output` number `name` in the dimension `layer`.
-    """
-
-    kind: str
-    name: object
-    layer: int = 0
-    direction: int = 0
 
 
 class Probe(Runs):
@@ -146,7 +108,7 @@ class Probe(Runs):
         self.generator = torch.Generator().manual_seed(7)
         undo, inputs = self._disturb_parameters(), self._disturbed_inputs()
         try:
-            with _Functions(self):
+            with Functions(self):
                 self.depth = 0
                 output = self.forward(inputs)
         finally:
@@ -202,7 +164,7 @@ class Probe(Runs):
             if self.depth > 1:
                 return
             number = self.calls[name] = self.calls.get(name, 0) + 1
-            for place, (slot, values, dim) in enumerate(self._slots(name, module, arguments, keywords)):
+            for place, (slot, values, dim) in enumerate(slots_of(name, module, arguments, keywords)):
                 self._look(("in", name, number, place), slot, values, dim)
 
         return hook
@@ -218,70 +180,21 @@ class Probe(Runs):
             key = ("out", name, self.calls.get(name, 0))
             if self.first:
                 # Whatever it is: what is zero would let nothing through that it is multiplied with.
-                self.clean[key] = _mapped(
+                self.clean[key] = mapped(
                     output, lambda one: one.detach() + 0.1 * self._noise(one, torch.ones(one.shape[-1]), -1)
                 )
             return self._given(name, module, self.clean[key])
 
         return hook
 
-    def _slots(self, name, module, arguments, keywords):
-        """(slot, values, dimension of the channels) of what a layer was called with."""
-        given = list(arguments) + list(keywords.values())
-        if isinstance(module, nn.Embedding):
-            return []
-        if isinstance(module, nn.MultiheadAttention):
-            tensors = [one for one in given[:3] if isinstance(one, torch.Tensor)]
-            return [(Slot("input", name, place), one, -1) for place, one in enumerate(tensors)]
-        dim = 1 if isinstance(module, (nn.Conv1d, nn.BatchNorm1d)) else -1
-        values = given[0].data if isinstance(given[0], PackedSequence) else given[0]
-        slots = [(Slot("input", name), values, dim)]
-        if isinstance(module, RECURRENT) and len(given) > 1 and given[1] is not None:
-            for part in given[1] if isinstance(given[1], tuple) else (given[1],):
-                if isinstance(module, nn.RNNCellBase):
-                    slots.append((Slot("hx", name), part, -1))
-                    continue
-                both = 2 if module.bidirectional else 1
-                for place, one in enumerate(part):
-                    slots.append((Slot("hx", name, *divmod(place, both)), one, -1))
-        return slots
-
     def _given(self, name, module, clean):
         """What a layer gives out: what it gave at first, its own disturbance on it; or zeros."""
         if self.zeroed:  # but what may only scale others
             scales = self.sites.get(Site("layer", name)) == 1
-            return clean if scales else _mapped(clean, torch.zeros_like)
-        own = {
-            site: mask for site, mask in self.disturbed.items() if site.name == name and site.kind in ("unit", "layer", "fixed")
-        }
-        if not own:
-            return clean
-        if not isinstance(module, RECURRENT):
-            (mask,) = own.values()
-            dim = 1 if isinstance(module, nn.Conv1d) else -1
-            if next(iter(own)).kind == "fixed":
-                return _mapped(clean, lambda one: one + self._noise(one, torch.ones(one.shape[-1]), -1))
-            return clean + self._noise(clean, mask, dim)
-        if next(iter(own)).kind == "fixed":
-            return _mapped(clean, lambda one: one + self._noise(one, torch.ones(one.shape[-1]), -1))
-        if isinstance(module, nn.RNNCellBase):
-            (mask,) = own.values()
-            return _mapped(clean, lambda one: one + self._noise(one, mask, -1))
-        both = 2 if module.bidirectional else 1
-        output, states = clean
-        top = torch.zeros(both * module.hidden_size)
-        rows = torch.zeros(module.num_layers * both, module.hidden_size)
-        for site, mask in own.items():
-            rows[site.layer * both + site.direction] = mask.float()
-            if site.layer == module.num_layers - 1:
-                top[site.direction * module.hidden_size :][: module.hidden_size] = mask.float()
-        output = _mapped(output, lambda one: one + self._noise(one, top, -1))
-
-        def with_rows(state):
-            shape = [len(rows), *[1] * (state.dim() - 2), module.hidden_size]
-            return state + self._noise(state, torch.ones(module.hidden_size), -1) * rows.view(shape).to(state.dtype)
-
-        return output, _mapped(states, with_rows)
+            return clean if scales else mapped(clean, torch.zeros_like)
+        kinds = ("unit", "layer", "fixed")
+        own = {site: mask for site, mask in self.disturbed.items() if site.name == name and site.kind in kinds}
+        return disturbed(module, clean, own, self._noise) if own else clean
 
     # Slots
 
@@ -375,74 +288,3 @@ class Probe(Runs):
         ):
             dim = 1 - dim if operand.stride() != own.stride() or operand.shape != own.shape else dim
         self.summed.setdefault((name, dim), []).append(Slot("sum", key))
-
-
-class _Functions(TorchFunctionMode):
-    """Looks at the functions of torch that the model calls outside its known layers."""
-
-    def __init__(self, probe):
-        super().__init__()
-        self.probe, self.counts = probe, {}
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        probe, name = self.probe, getattr(func, "__name__", "")
-        if probe.depth or name not in SUMMED:
-            return func(*args, **kwargs)
-        with torch._C.DisableTorchFunction():
-            output = func(*args, **kwargs)
-        if not isinstance(output, torch.Tensor) or not output.is_floating_point():
-            return output
-        operands, dims = _operands(name, args, kwargs)
-        if operands is None:
-            return output
-        number = self.counts[name] = self.counts.get(name, 0) + 1
-        probe.calls[name] = number
-        with torch._C.DisableTorchFunction():
-            return probe.product(name, operands, dims, (name, number), output)
-
-
-def _operands(name, args, kwargs):
-    """(tensors, the dimension that is summed over of each) of a call; (None, None) where it is not understood."""
-    if name == "einsum":
-        operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
-        if not isinstance(args[0], str) or "." in args[0]:
-            return None, None
-        given, _, result = args[0].replace(" ", "").partition("->")
-        labels = given.split(",")
-        gone = [tuple(k for k, label in enumerate(one) if label not in result) for one in labels]
-        return list(operands), [dims[0] if len(dims) == 1 else dims or None for dims in gone]
-    if name == "sum":
-        dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
-        if dim is None:
-            dim = tuple(range(args[0].dim()))
-        return [args[0]], [tuple(dim) if isinstance(dim, (list, tuple)) else dim]
-    count = len(SUMMED[name])
-    operands = [one for one in args[:count] if isinstance(one, torch.Tensor)]
-    if len(operands) != count:
-        return None, None
-    dims = [
-        dim if dim is None or one.dim() >= -dim else -1 for one, dim in zip(operands, SUMMED[name])
-    ]  # a vector has one dimension only
-    return operands, dims
-
-
-def _mapped(values, change):
-    """The same nest of tuples with every tensor changed, of packed sequences their data."""
-    if isinstance(values, PackedSequence):
-        return PackedSequence(change(values.data), *values[1:])
-    if isinstance(values, (tuple, list)):
-        return type(values)(_mapped(one, change) for one in values)
-    return change(values) if isinstance(values, torch.Tensor) else values
-
-
-def codes(count):
-    """Masks that tell channels apart: each bit of their numbers, and its complement."""
-    numbers = torch.arange(count)
-    if count == 1:
-        return [torch.ones(1, dtype=torch.bool)]
-    found = []
-    for bit in range(math.ceil(math.log2(count))):
-        mask = (numbers >> bit) & 1 == 1
-        found += [mask, ~mask]
-    return found
