@@ -1,7 +1,11 @@
 """Networks as somebody may have them, and units of theirs removed by hand."""
 
+import copy
+
 import torch
 from torch import nn
+
+from espalier.pruning.running import flat
 
 KINDS = {"rnn_tanh": (nn.RNN, {}), "rnn_relu": (nn.RNN, {"nonlinearity": "relu"}), "gru": (nn.GRU, {}), "lstm": (nn.LSTM, {})}
 
@@ -50,3 +54,19 @@ class LastNet(nn.Module):
 
     def forward(self, x):
         return self.head(self.rnn(x)[0][:, -1])
+
+
+class Between(nn.Module):
+    def __init__(self, forward):
+        super().__init__()
+        self.rnn, self.head, self.calls = nn.GRU(4, 8, batch_first=True), nn.Linear(8, 3), forward
+
+    def forward(self, x):
+        return self.calls(self, x)
+
+
+def outputs_of(model, inputs):
+    """What a fresh copy gives out in double precision."""
+    inputs = [one.double() if one.is_floating_point() else one for one in inputs]
+    with torch.no_grad():
+        return flat(copy.deepcopy(model).double()(*inputs))

@@ -6,14 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import outputs_of
 from torch import nn
-from torch.nn import functional as F
 from zoo import ZOO, values
 
 import espalier
 from espalier.errors import InputError
 from espalier.pruning import plan
-from espalier.pruning.running import flat, tensors
+from espalier.pruning.running import tensors
 from espalier.pruning.units import recurrent_modules
 
 REFUSED = {
@@ -35,13 +35,6 @@ def made(name):
             nn.init.normal_(module.weight)
             nn.init.normal_(module.bias)
     return model, example
-
-
-def outputs_of(model, inputs):
-    """What a fresh copy gives out in double precision."""
-    inputs = [one.double() if one.is_floating_point() else one for one in inputs]
-    with torch.no_grad():
-        return flat(copy.deepcopy(model).double()(*inputs))
 
 
 def test_most_of_the_zoo_shrinks():
@@ -154,110 +147,6 @@ def test_random_networks_of_such_pieces(data):
     inputs = example(3, 9)
     for ours, theirs in zip(outputs_of(small, inputs), outputs_of(model, inputs), strict=True):
         assert (ours - theirs).abs().max() < 1e-10
-
-
-class Between(nn.Module):
-    def __init__(self, forward):
-        super().__init__()
-        self.rnn, self.head, self.calls = nn.GRU(4, 8, batch_first=True), nn.Linear(8, 3), forward
-
-    def forward(self, x):
-        return self.calls(self, x)
-
-
-REASONS = {
-    "softmax": (lambda own, x: own.head(torch.softmax(own.rnn(x)[0], -1)), "mixed with each other by a softmax over the units"),
-    "mean": (lambda own, x: own.rnn(x)[0].mean(-1), "mixed with each other by an average over the units"),
-    "text": (lambda own, x: (own.head(own.rnn(x)[0]), "text"), "a str is among the model's outputs"),
-    "distribution": (lambda own, x: torch.distributions.Normal(own.head(own.rnn(x)[0]), 1.0), "a Normal is among the model's"),
-    "dropout": (lambda own, x: own.head(F.dropout(own.rnn(x)[0], 0.5, True)), "turn off its dropout or noise"),
-    "input added": (lambda own, x: own.head(own.rnn(x)[0] + x.repeat(1, 1, 2)), "the model's input is added to them"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", REASONS)
-def test_what_cannot_be_is_one_line_that_says_why(name):
-    forward, told = REASONS[name]
-    with pytest.raises(InputError) as error:
-        espalier.prune(Between(forward), structure="unit", percent=50, example=torch.randn(3, 5, 4))
-    assert told in str(error.value) and "\n" not in str(error.value)
-
-
-def test_an_example_that_the_model_does_not_take():
-    with pytest.raises(InputError, match=r"does not take the example: RuntimeError: input\.size"):
-        espalier.readers(Between(lambda own, x: own.head(own.rnn(x)[0])), torch.randn(3, 5, 9))
-
-
-FOLDED = {
-    "einsum": lambda own, x: torch.einsum("nth,oh->nto", own.rnn(x)[0], own.head.weight),
-    "addmm": lambda own, x: torch.addmm(own.head.bias, own.rnn(x)[0].flatten(0, 1), own.head.weight.T),
-    "flipped": lambda own, x: own.head(own.rnn(x)[0].flip(-1)),
-    "shifted": lambda own, x: own.head(torch.cos(own.rnn(x)[0]) + 2),
-    "windows": lambda own, x: own.head(own.rnn(x)[0].unfold(1, 2, 1).mean(-1)),
-    "summed": lambda own, x: own.rnn(x)[0].sum(-1),
-}
-
-
-@pytest.mark.parametrize("name", FOLDED)
-def test_functions_that_may_stand_between(name):
-    torch.manual_seed(0)
-    model, example = Between(FOLDED[name]), torch.randn(3, 5, 4)
-    espalier.prune(model, structure="unit", percent=50, example=example)
-    small = espalier.shrink(model, example=example, say=None)
-    assert small.rnn.hidden_size == 4
-    (ours,), (theirs,) = (
-        outputs_of(one, [torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(1))]) for one in (small, model)
-    )
-    assert (ours - theirs).abs().max() < 1e-10
-
-
-def test_told_readers_are_checked_against_what_is_found():
-    model, x = Between(lambda own, x: own.head(own.rnn(x)[0])), torch.randn(3, 5, 4)
-    model.other = nn.Linear(8, 3)
-    espalier.prune(model, structure="unit", percent=50, example=x, readers={"rnn": ["head"]})
-    with pytest.raises(InputError, match="'other' does not read 'rnn' when the example is run"):
-        espalier.shrink(model, {"rnn": ["head", "other"]}, say=None, example=x)
-    with pytest.raises(InputError, match="'head' reads 'rnn' too when the example is run"):
-        espalier.shrink(model, {"rnn": []}, say=None, example=x)
-
-
-@pytest.mark.parametrize("between", ["norm", "softmax", "sigmoid", "summed", "residual"])
-@pytest.mark.parametrize("columns", [True, False])
-def test_told_readers_never_make_another_function(between, columns):
-    functions = {
-        "norm": lambda own, x: own.head(F.layer_norm(own.rnn(x)[0], own.rnn(x)[0].shape[-1:])),
-        "softmax": lambda own, x: own.head(torch.softmax(own.rnn(x)[0], -1)),
-        "sigmoid": lambda own, x: own.head(torch.sigmoid(own.rnn(x)[0])),
-        "summed": lambda own, x: own.head(own.rnn(x)[0]) + own.rnn(x)[0].cos().sum(),
-        "residual": lambda own, x: own.head(own.rnn(x)[0] + x[..., :1]),
-    }
-    torch.manual_seed(0)
-    model = Between(functions[between])
-    espalier.prune(model, structure="unit", percent=50, readers={"rnn": ["head"]})
-    if not columns:
-        nn.init.normal_(model.head.weight)  # what is silent is read again
-    elif between in ("sigmoid", "residual"):  # nothing reads what is pruned
-        small = espalier.shrink(model, {"rnn": ["head"]}, say=None)
-        (ours,), (theirs,) = (outputs_of(one, [torch.ones(2, 9, 4)]) for one in (small, model))
-        assert (ours - theirs).abs().max() < 1e-10
-        return
-    with pytest.raises(InputError, match=r"another function|does not run"):
-        espalier.shrink(model, {"rnn": ["head"]}, say=None)
-
-
-def test_where_inputs_cannot_be_made_it_says_so():
-    class Two(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.rnn, self.head = nn.GRU(4, 8, batch_first=True), nn.Linear(8, 3)
-
-        def forward(self, x, y):
-            return self.head(self.rnn(x)[0]) + y
-
-    model, lines = Two(), []
-    espalier.prune(model, structure="unit", percent=50, readers={"rnn": ["head"]})
-    small = espalier.shrink(model, {"rnn": ["head"]}, say=lines.append)
-    assert any(line.startswith("not checked") for line in lines) and small.rnn.hidden_size == 4
 
 
 def test_hooks_attributes_and_trained_starts_survive():

@@ -25,6 +25,8 @@ class Narrow:
         self.unread = self._unread()
         self.removed = [group for group in found.groups if self._may_go(group)]
         self._level()
+        #: (module, layer, direction) -> number of units whose channel is a constant that goes into biases.
+        self.folded = self._folded()
         gone = {unit for group in self.removed for unit in group.units}
         self.keep = {
             key: torch.tensor([n for n in range(one.hidden) if (one, n) not in gone]) for key, one in found.units.items()
@@ -32,6 +34,15 @@ class Narrow:
         self.lines = [f"{one.place}: {len(self.keep[key])} of {one.hidden} units stay" for key, one in found.units.items()]
         for other, count in self._others().items():
             self.lines.append(f"{other}: {count} channels go with them")
+
+    def _folded(self):
+        counts = {}
+        for group in self.removed:
+            if group in self.silent and any(group.constant.get(one, 0.0) for one in group.readers):
+                for one, _ in group.units:
+                    key = one.module, one.layer, one.direction
+                    counts[key] = counts.get(key, 0) + 1
+        return counts
 
     def _others(self):
         """Layers that put out what goes together with units -> how many of their channels."""

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from espalier.errors import InputError
-from espalier.pruning.running import SHAPE, flat, given, restore, state_of, tensors, with_tensors
+from espalier.pruning.running import SHAPE, flat, restore, state_of, tensors, with_tensors
 from espalier.pruning.same import several
 from espalier.runs import files
 
@@ -111,21 +111,8 @@ class Inputs:
     """
 
     def __init__(self, network, example):
-        if callable(example):
-            batch, time = SHAPE
-            tries = [
-                ("batch", (batch + 3, time)),
-                ("time", (batch, time + 3)),
-                ("both", (1, 1)),
-                ("both", (1, 9)),
-                ("both", (5, 4)),
-            ]
-            self.first = single(given(example))
-            made = [(kind, given(lambda *_, shape=shape: example(*shape))) for kind, shape in tries]
-        else:
-            self.first, *rest = [single(one) for one in several(example)]
-            kinds = ("same", "batch", "batch", "time", "time0")
-            made = [(kind, one) for kind, one in zip(kinds, rest) if kind != "time0"]
+        (_, self.first), *rest = [(kind, single(one)) for kind, one in several(example)]
+        made = [(kind, one) for kind, one in rest if kind != "same" or not callable(example)]
         self.others = [(kind, single(one)) for kind, one in made if self._takes(network, one)]
         sizes = [tuple(one.shape) for one in self.flat(self.first)]
         self.varies = [

@@ -50,9 +50,17 @@ class Probe(Runs):
 
     # Sites
 
+    @property
+    def reached(self):
+        """Names of the layers that the example reaches."""
+        return {key[1] for key in self.clean if key[0] == "out"}
+
+    @property
+    def unreached(self):
+        return [name for name in self.layers if name not in self.reached]
+
     def find_sites(self):
-        reached = {key[1] for key in self.clean if key[0] == "out"}
-        sites = {}
+        reached, sites = self.reached, {}
         for name, module in self.layers.items():
             if name not in reached:
                 continue

@@ -68,7 +68,20 @@ def _narrowing(model, readers, example):
     found.check(readers)
     narrow = Narrow(found)
     hidden = {key[0]: len(units) for key, units in narrow.keep.items()}
-    return narrow, Plan(narrow.keep, hidden, {}, narrow.lines)
+    return narrow, Plan(narrow.keep, hidden, narrow.folded, narrow.lines)
+
+
+def _refuse_unreached(model, small, found):
+    """Raise InputError about a layer that the example does not reach, and that would not fit any more if another input did."""
+    widths = widths_of(model, small)
+    for name in found.probe.unreached:
+        layer = small.get_submodule(name)
+        taken = next((getattr(layer, one) for one in ("in_features", "input_size", "in_channels") if hasattr(layer, one)), None)
+        if taken in widths:
+            raise InputError(
+                f"the example does not reach {name!r}, which takes {taken} channels, as many as what gets narrower: give an "
+                "example that does, or delete it"
+            )
 
 
 def _refuse_states(model):
@@ -86,6 +99,8 @@ def _shrink_found(model, readers, say, example):
     for line in planned.lines:
         say(line)
     small, inputs, outputs = narrow.build(), {}, {}
+    beside.folded = bool(planned.folded)
+    _refuse_unreached(model, small, narrow.found)
     for group in narrow.removed:
         for what, nodes in ((inputs, group.inputs), (outputs, group.outputs)):
             for number, dim, index in nodes:
@@ -130,14 +145,15 @@ def _compare(model, small, planned, say):
         say("not checked: what it takes is not known, say example=...; it is assumed that between its layers and their readers")
         say("  nothing stands but element-wise functions that keep zero at zero")
         return
+    beside.folded = bool(planned.folded)
     _refuse_other(beside, *beside.difference(small, None, lambda *outputs: _narrowed(model, small, planned, *outputs)))
 
 
 def _refuse_other(beside, difference, place):
     if difference > beside.tolerance:
         raise InputError(
-            f"the smaller network would be another function: its output {place} differs by {difference:.1e} (what it reads "
-            "decides what is removed: say example=..., or other readers); nothing is returned"
+            f"the smaller network would be another function: its output {place} differs by {difference:.1e}; something else "
+            "reads what goes (say example=..., or other readers), or depends on the width, such as a scale by its root"
         )
 
 

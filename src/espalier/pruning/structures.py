@@ -137,7 +137,7 @@ def every_unit(model, readers=None, names=None):
 
 def units_together(model, found, percent, score, scope, modules, rule, context):
     """The same for what was found by running the model (`Found`): groups compete, by the mean score of their units, and go with
-    all their slices. A group belongs to the layer of its first unit.
+    all their slices. A group belongs to the narrowest layer that has a unit in it.
 
     Raises: InputError if the units of a layer are mixed with each other, or a layer would be left without a unit.
     """
@@ -163,7 +163,8 @@ def units_together(model, found, percent, score, scope, modules, rule, context):
         dead = not any(bool(row.detach().any()) for row in rows)
         mean = sum(float(scores[one][number]) for one, number in mine) / len(mine)
         value = -math.inf if dead else math.inf if group.fixed else mean
-        pooled.setdefault(UNIT_SCOPES[scope](mine[0][0]), []).append((group, value))
+        owner = min((one for one, _ in mine), key=lambda one: one.hidden)  # the narrowest layer can spare the fewest
+        pooled.setdefault(UNIT_SCOPES[scope](owner), []).append((group, value))
     masks = {}
     for members in pooled.values():
         kept = RULES[rule](torch.tensor([value for _, value in members], dtype=torch.float64), percent).tolist()
