@@ -176,3 +176,16 @@ def test_what_does_not_fit_is_one_line_before_any_training(door, folder, argumen
     code, _, err = door("prune", "-cd", "settings", *arguments, *SHORT)
     assert code == 2 and err.count("\n") == 1 and told in err, err
     assert not list((folder / "outputs").glob("trainings/*/*/result.json"))
+
+
+def test_units_of_a_network_that_does_not_say_who_reads_them(folder):
+    """Found by running it on the data: pruned, its curve and figures made, shrunk, weighed and rebuilt."""
+    code = (folder / "settings" / "mine.py").read_text(encoding="utf-8").replace('self.readers = {"rnn": ["head"]}', "pass")
+    code = code.replace("self.head(self.rnn(values)[0][:, -1])", "self.head(torch.cos(self.rnn(values)[0][:, -1]))")
+    (folder / "settings" / "mine.py").write_text(code, encoding="utf-8")
+    small = ["model=mine", "data=mine", "task=mine", "trainer.max_epochs=1", "retrain.max_epochs=1", "logger=none"]
+    sweep(folder, "prune", *small, "structure=unit", "percent=[50]", "export=torch", "costs=true")
+    (run,) = (folder / "outputs" / "prune").glob("*/seed_0")
+    curve, costs = pd.read_csv(run / "curve.csv"), pd.read_csv(run / "costs.csv")
+    assert curve["percent"].tolist() == list(range(94)) and set(costs["network"]) == {"dense", "masked", "csr", "shrunk"}
+    assert "torch.nn.GRU(2, 4, batch_first=True)" in (run / "export" / "50.py").read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ from espalier.learning.evaluation import Score, evaluate, validate
 from espalier.learning.feeds import Loaded, accepted, data_of
 from espalier.learning.learner import Learner, Losses
 from espalier.pruning import SCORES, UNIT_SCORES, Masks, make_masks
+from espalier.pruning.units import known_readers
 from espalier.runs import progress
 from espalier.runs.identity import identity, source
 from espalier.runs.seeds import generator, kept, seed_all, seeded, stream
@@ -213,6 +214,7 @@ class Bench:
             generator=generator(self.seed, "score", *drawn), structure=cut.structure, block=tuple(cut.block),
             data=_Lazy(lambda: [tuple(batch[:-1]) for batch in looked_at()]),
             backward=lambda: self.backward(model), loss=self.task.curvature,
+            example=self.example if cut.structure == "unit" and known_readers(model) is None else None,
             gates=cut.gates and dict(cut.gates), keep_diagonal=bool(cut.diagonal),
             targets=_Lazy(lambda: [batch[-1] for batch in looked_at()]), memory=memory,
         )  # fmt: skip

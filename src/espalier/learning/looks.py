@@ -4,7 +4,7 @@ import torch
 
 from espalier.analysis import redundancy
 from espalier.pruning.context import Context
-from espalier.pruning.structures import every_unit
+from espalier.pruning.structures import hidden_units
 from espalier.pruning.unit_scores import variation
 from espalier.pruning.watching import evaluating
 
@@ -25,7 +25,7 @@ def passes(bench, networks):
     told = []
     for title, network in networks.items():
         batches = [tuple(batch[:-1]) for batch in bench.batches(bench.judge)]
-        units = every_unit(network)
+        units = hidden_units(network)
         for one, share in variation.shares(units, Context(network, batches, None)).items():
             share = share[:, share.amax(0) > 0]
             points, middle = variation.points(share.amin(0), share.amax(0), share.mean(0))

@@ -69,7 +69,8 @@ def make_masks(
         if target != "both" or rule == "percentile":
             raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")
         if example is not None:
-            found = Found(model, example)
+            found = context.memory.get("found") or Found(model, example)  # the same whatever the percent
+            context.memory["found"] = found
             found.check(readers)
             return structures.units_together(model, found, percent, score, scope or "tensor", modules, rule, context)
         return structures.units(model, percent, score, scope or "tensor", modules, rule, readers, context)

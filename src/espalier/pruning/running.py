@@ -72,11 +72,13 @@ def given(example):
     """An example as the arguments of a call: a tuple is several, a dict is by name.  Returns (arguments, keywords)."""
     if callable(example):
         example = example(*SHAPE)
+    if not isinstance(example, torch.Tensor):
+        example = with_tensors(example, iter([one.cpu() for one in tensors(example)]))
     if isinstance(example, Mapping):
         return (), dict(example)
     if isinstance(example, (tuple, list)) and not isinstance(example, PackedSequence):
         return tuple(example), {}
-    return (example,), {}
+    return (example.cpu() if isinstance(example, torch.Tensor) else example,), {}
 
 
 def maker(model, example=None):

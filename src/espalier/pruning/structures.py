@@ -15,7 +15,7 @@ from espalier.pruning.scopes import groups
 from espalier.pruning.scores import SCORES
 from espalier.pruning.selection import inside, module_names, refuse_compiled, refuse_missing, select
 from espalier.pruning.unit_scores import UNIT_SCORES
-from espalier.pruning.units import all_units, check_readers, recurrent_modules, refuse_unusual, split_readers
+from espalier.pruning.units import all_units, check_readers, known_readers, recurrent_modules, refuse_unusual, split_readers
 
 STRUCTURES = ("weight", "unit", "block")
 UNIT_SCOPES = {"global": lambda one: "all", "layer": lambda one: (one.module, one.layer), "tensor": lambda one: one}
@@ -133,6 +133,13 @@ def every_unit(model, readers=None, names=None):
         checked = check_readers(model, readers, wanted or None)
         found = [one for one in all_units(model, checked) if one.module in wanted]
     return found + [one for one in linear if inside(one.module, names)]
+
+
+def hidden_units(model, names=None):
+    """`every_unit`, and where nobody says who reads them those of all recurrent modules, without what reads them."""
+    if known_readers(model) is None and recurrent_modules(model):
+        return [one for one in all_units(model, {}) if inside(one.module, names)]
+    return every_unit(model, None, names)
 
 
 def units_together(model, found, percent, score, scope, modules, rule, context):

@@ -14,7 +14,7 @@ from espalier.learning.board import Board
 from espalier.learning.training import Start
 from espalier.pruning import recurrent_weights
 from espalier.pruning.selection import other_weights
-from espalier.pruning.structures import every_unit
+from espalier.pruning.structures import hidden_units
 from espalier.runs import files, progress
 from espalier.runs.identity import plain
 from espalier.settings.model import Model
@@ -180,7 +180,7 @@ class _Study:
                 one.load_state_dict(trained.load("last")["state_dict"])
             looks.draw(self.run / "figures", bench, networks, self.config.score)
             found = {"sizes": dict(bench.host.sizes), "removed": {}}
-            units = every_unit(model) if self.config.structure.name == "unit" else []
+            units = hidden_units(model) if self.config.structure.name == "unit" else []
             found |= {"base_widths": [one.hidden for one in units]} if units else {}
             for percent, trained in levels.items():
                 masks = {name: mask for name, mask in trained.load("last")["masks"].items() if "weight" in name}
@@ -217,7 +217,7 @@ class _Study:
         """Whether a level leaves every layer a unit."""
         if self.config.structure.name != "unit":
             return True
-        sizes = [one.hidden for one in every_unit(model, None, self.config.modules)]
+        sizes = [one.hidden for one in hidden_units(model, self.config.modules)]
         sizes = [sum(sizes)] if self.config.scope.name == "global" else sizes
         return all(round(percent / 100 * size) < size for size in sizes)
 

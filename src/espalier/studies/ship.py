@@ -11,6 +11,7 @@ from espalier.learning.bench import Bench
 from espalier.pruning import shrink
 from espalier.pruning.costs import worth
 from espalier.pruning.export import export
+from espalier.pruning.units import known_readers
 from espalier.runs import files, progress
 from espalier.settings.model import Model
 from espalier.studies.plan import SUFFIX, base_start, base_training, label, prune_run, series_of
@@ -56,7 +57,8 @@ def run(config):
             masked = network(path)
             own = told[str(percent)] = {"level": files.digest(path)}
             try:
-                small = shrink(masked, say=lambda line, percent=percent: log.info("%s %%: %s", percent, line))
+                tell = lambda line, percent=percent: log.info("%s %%: %s", percent, line)  # noqa: E731
+                small = shrink(masked, say=tell, example=example if known_readers(masked) is None else None)
             except InputError as error:
                 own["nothing_left"] = str(error)
                 rows.append({**key, "percent": percent, "network": "shrunk", "note": str(error)})
