@@ -22,13 +22,15 @@ def costs(tmp_path):
 def test_units_are_shrunk_exported_and_weighed(door, tmp_path):
     code, _, err = door("prune", *UNITS)
     assert code == 0, err
-    code, _, err = door("prune", *UNITS, "export=onnx,torch")  # a finished job ships what it has
+    code, _, err = door("prune", *UNITS, "export=onnx,torch,int8")  # a finished job ships what it has
     assert code == 0 and "done before" in err, err
     path, rows = costs(tmp_path)
     assert [row["network"] for row in rows] == ["dense", "masked", "csr", "shrunk"]
     small = rows[3]
     assert int(small["parameters"]) < int(rows[0]["parameters"]) and float(small["onnx_difference"]) < 1e-5
     assert int(small["onnx_bytes"]) == (path.parent / "export" / "50.onnx").stat().st_size
+    assert int(small["int8_bytes"]) == (path.parent / "export" / "50.int8.onnx").stat().st_size
+    assert 0 < float(small["int8_error"]) < 0.5 and float(small["onnx_ms_1"]) > 0 and float(small["int8_ms_1"]) > 0
     level = torch.load(path.parent / "levels" / "50.pt", weights_only=True)
     code_lines = (
         (path.parent / "export" / "50.py").read_text(encoding="utf-8").replace("50.pt", str(path.parent / "export" / "50.pt"))
@@ -43,9 +45,10 @@ def test_units_are_shrunk_exported_and_weighed(door, tmp_path):
     torch.testing.assert_close(names["model"](tokens, lengths), whole(tokens, lengths), rtol=0, atol=1e-6)
     report = (path.parent / "report.html").read_text(encoding="utf-8")
     assert "What is it worth?" in report and "shrinking pays in" in report and "Exported" in report
+    assert "off by, of the largest output" in report
     assert (path.parent / "figures" / "worth.svg").exists()
     before = path.stat().st_mtime_ns
-    door("prune", *UNITS, "export=onnx,torch")
+    door("prune", *UNITS, "export=onnx,torch,int8")
     assert path.stat().st_mtime_ns == before  # done is done
     (path.parent / "export" / "50.onnx").unlink()
     door("prune", *UNITS, "export=onnx")
@@ -106,7 +109,7 @@ def test_the_curve_of_units_ends_where_a_layer_would(door, tmp_path):
         (["structure=unit", "scope=gate"], "scope of units"),
         (["score=taylor"], "add structure=unit"),
         (["structure=block", "block=[0,1]"], "block must be"),
-        (["export=tflite"], "export must be among onnx, torch"),
+        (["export=tflite"], "export must be among int8, onnx, torch"),
     ],
 )
 def test_bad_input(door, overrides, told):

@@ -12,6 +12,13 @@ from espalier.analysis.page import Table
 
 NETWORKS = {"dense": "#22223b", "masked": "#8d99ae", "csr": "#c8553d", "shrunk": "#1b6ca8"}
 WAYS = {"csr": "CSR", "shrunk": "shrinking"}
+#: What costs.csv says of exported files: column -> (heading, format).
+EXPORTED = {
+    "onnx_bytes": ("ONNX, bytes", ",.0f"), "onnx_ms_1": ("ms, batch 1", ".3f"),
+    "onnx_difference": ("largest difference from torch", ".1e"), "int8_bytes": ("int8, bytes", ",.0f"),
+    "int8_ms_1": ("ms, batch 1", ".3f"), "int8_error": ("off by, of the largest output", ".2g"),
+    "file_bytes": ("state dict, bytes", ",.0f"),
+}  # fmt: skip
 PANELS = {"ms_1": "batch 1, ms", "ms_32": "batch 32, ms", "bytes": "KiB"}
 
 
@@ -78,9 +85,11 @@ def pays(middle, network):
 def shipped(costs):
     """The table of exported files, or None."""
     rows = []
-    for row in costs[costs["onnx_bytes"].notna() | costs["file_bytes"].notna()].itertuples():
-        numbers = [("onnx_bytes", ",.0f"), ("onnx_difference", ".1e"), ("file_bytes", ",.0f")]
-        told = ["" if math.isnan(getattr(row, name)) else format(getattr(row, name), form) for name, form in numbers]
+    numbers = {name: entry for name, entry in EXPORTED.items() if name in costs and costs[name].notna().any()}
+    there = costs[[name for name in numbers if name.endswith("bytes")]].notna().any(axis=1) if numbers else []
+    for row in costs[there].itertuples() if numbers else ():
+        values = [(getattr(row, name), form) for name, (_, form) in numbers.items()]
+        told = ["" if math.isnan(value) else format(value, form) for value, form in values]
         rows.append([tables.NAMES.get(row.cell, row.cell), row.target, f"{row.percent:g} %", *told])
-    columns = ["cell", "target", "level", "ONNX, bytes", "largest difference from torch", "state dict, bytes"]
+    columns = ["cell", "target", "level", *(heading for heading, _ in numbers.values())]
     return Table(columns, rows, 2) if rows else None

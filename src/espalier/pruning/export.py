@@ -33,7 +33,7 @@ def export(model, path, example=None, say=print, names=None, stream=False, quant
 
     Returns: list of dicts with `path`, `bytes`, and for ONNX `difference` (largest, absolute), `shapes` (how many were
     checked), `free` (of `batch` and `time`), of int8 `error` (largest, relative to the largest output) and `left` (kinds of
-    nodes that stayed as they were), and, where something is to be said, `note`.
+    nodes that stayed as they were), `inputs` (their names), and, where something is to be said, `note`.
     Raises: InputError: an unknown suffix, what ONNX cannot hold, inputs that do not fit, missing packages, an unequal result.
     """
     path = Path(path)

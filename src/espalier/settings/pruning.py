@@ -21,7 +21,7 @@ Structure = Enum("Structure", {name: name for name in ("weight", "unit", "block"
 Rule = Enum("Rule", {name: name for name in ("exact", "percentile")})
 Weights = Enum("Weights", {name: name for name in ("best", "last")})
 Mode = Enum("Mode", {name: name for name in ("until_regained", "while_improving", "fixed")})
-FORMATS = ("onnx", "torch")
+FORMATS = ("int8", "onnx", "torch")
 
 
 @dataclass
@@ -199,9 +199,10 @@ def formats(export):
         return []
     names = export.split(",") if isinstance(export, str) else list(export)
     unknown = [str(name) for name in names if name not in FORMATS]
-    missing = [name for name in ("onnx", "onnxruntime") if "onnx" in names and importlib.util.find_spec(name) is None]
+    wanted = next((name for name in ("onnx", "int8") if name in names), None)
+    missing = [name for name in ("onnx", "onnxruntime") if wanted and importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(f"export=onnx needs {' and '.join(missing)}: pip install 'espalier[onnx]'")
+        raise InputError(f"export={wanted} needs {' and '.join(missing)}: pip install 'espalier[onnx]'")
     if unknown:
         raise InputError(f"export must be among {', '.join(FORMATS)}, got {', '.join(unknown)}")
     return sorted(set(names))

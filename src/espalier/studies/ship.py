@@ -9,8 +9,10 @@ from espalier.errors import InputError
 from espalier.learning.bases import load_base, load_own, rebuild
 from espalier.learning.bench import Bench
 from espalier.pruning import shrink
-from espalier.pruning.costs import worth
+from espalier.pruning.costs import STEPS, worth
 from espalier.pruning.export import export
+from espalier.pruning.onnx import milliseconds
+from espalier.pruning.running import maker
 from espalier.pruning.units import known_readers
 from espalier.runs import files, progress
 from espalier.settings.model import Model
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 
 COSTS = (
     "cell", "target", "score", "scope", "seed", "percent", "network", "parameters", "nonzero", "bytes", "multiply_adds", "ms_1",
-    "ms_32", "file_bytes", "onnx_bytes", "onnx_difference", "note",
+    "ms_32", "file_bytes", "onnx_bytes", "onnx_difference", "onnx_ms_1", "int8_bytes", "int8_error", "int8_ms_1", "note",
 )  # fmt: skip
 
 
@@ -67,9 +69,14 @@ def run(config):
             found = worth(dense, masked, small, example, threads=config.threads)
             written = {}
             for name in config.export:
-                written |= export(small, its / "export" / f"{percent}{SUFFIX[name]}", example, say=None)[0]
-                rows_of = {"onnx": ("onnx_bytes", "onnx_difference"), "torch": ("file_bytes",)}[name]
-                written |= dict(zip(rows_of, (written["bytes"], written.get("difference"))))
+                quantize = "int8" if name == "int8" else None
+                path = its / "export" / f"{percent}{SUFFIX[name]}"
+                (one,) = export(small, path, example, say=None, quantize=quantize)
+                if name == "torch":
+                    written["file_bytes"] = one["bytes"]
+                    continue
+                written |= {f"{name}_bytes": one["bytes"], f"{name}_ms_1": milliseconds(one, maker(small, example)(1, STEPS))}
+                written |= {"int8_error": one["error"]} if quantize else {"onnx_difference": one["difference"]}
             for row in found:
                 row["network"] = row.pop("name")
                 extra = {k: v for k, v in written.items() if k in COSTS} if row["network"] == "shrunk" else {}
