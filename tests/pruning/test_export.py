@@ -176,7 +176,7 @@ def test_nests_names_and_free_axes(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["TiedWordModel", "CellLoop", "LearnedStart", "DeepSpeech", "Scaled", "ConvReads", "ViewByNumber"]
+    "name", ["TiedWordModel", "CrossAttention", "CellLoop", "LearnedStart", "DeepSpeech", "Scaled", "ConvReads", "ViewByNumber"]
 )
 def test_the_lines_rebuild_what_was_found(name, tmp_path):
     small, example = shrunk(name)

@@ -1,6 +1,8 @@
 """Readers found by running: every network of the zoo is shrunk to the same function with nothing but an example, or refused."""
 
 import copy
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,8 +39,13 @@ def made(name):
     return model, example
 
 
-def test_most_of_the_zoo_shrinks():
+def test_most_of_the_zoo_shrinks_and_the_docs_say_which():
     assert len(ZOO) >= 25 and len(ZOO) - len(REFUSED) >= 20
+    page = (Path(__file__).parents[2] / "docs" / "your-own-lstm.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (language|signals|between|refused, and why) \| (.*) \|$", page, flags=re.M)
+    named = {kind: set(re.findall(r"(\w+)(?: \([^)]*\))?(?:, |$)", names)) for kind, names in rows}
+    assert named.pop("refused, and why") == set(REFUSED) and set().union(*named.values()) == set(ZOO) - set(REFUSED)
+    assert f"`tests/zoo` has {len(ZOO)} networks" in page
 
 
 @pytest.mark.parametrize("name", sorted(ZOO))

@@ -94,6 +94,20 @@ class SelfAttention(nn.Module):
         return self.head(self.attend(found, found, found, need_weights=False)[0])
 
 
+@entry(lambda batch, time: (torch.randn(batch, time, 4), torch.randn(batch, 3, 8)))
+class CrossAttention(nn.Module):
+    """Multi-head attention to the states of one recurrent layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(4, 8, batch_first=True), nn.Linear(8, 3)
+        self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x, y):
+        found, _ = self.rnn(x)
+        return self.head(self.attend(y, found, torch.tanh(found))[0])
+
+
 @entry(values(4))
 class OwnAttention(nn.Module):
     """Keys, values and queries by linear layers."""

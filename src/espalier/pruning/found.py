@@ -98,6 +98,8 @@ class Found(Reaches):
     def _reads(self, name, dim):
         """Whether a slice is a column of a product."""
         owner, short = self.owner(name)
+        if type(owner) is nn.MultiheadAttention:
+            return dim == 1
         known = short.startswith("weight") and type(owner) in (*RECURRENT, nn.Linear, nn.Conv1d)
         return (dim == 1 and known) or (name, dim) in self.probe.summed
 
@@ -120,7 +122,7 @@ class Found(Reaches):
             for number in range(one.hidden):
                 group = self.of[one, number]
                 for name, dim, index in group.readers:
-                    if dim == 1 and name not in own:
+                    if dim == 1 and name not in own and name not in self.views:
                         by_parameter.setdefault(name, {}).setdefault(number, []).append(index)
             for name, columns in by_parameter.items():
                 counts = {len(indices) for indices in columns.values()}
@@ -140,6 +142,16 @@ class Found(Reaches):
             if self.puts_out(name, dim) and self.owner(name)[0].bias is not None:
                 found.append((self.names[f"{name.removesuffix('weight')}bias"], [index]))
         return found
+
+    def mask_of(self, masks, name):
+        """The part of the masks, one per parameter, that speaks of a parameter or of some of its rows; None of a buffer."""
+        place, first, last = self.views.get(name, (name, None, None))
+        if place not in masks:
+            known = dict(self.model.named_parameters())
+            if place not in known:
+                return None
+            masks[place] = torch.ones(known[place].shape, dtype=torch.bool)
+        return masks[place][first:last]
 
     def check(self, readers):
         """Raise InputError where what somebody says of who reads whom is not what was found."""

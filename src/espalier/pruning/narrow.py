@@ -21,6 +21,8 @@ class Narrow:
     def __init__(self, found: Found):
         self.found, self.model = found, found.model
         self.parameters = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
+        for name, (place, first, last) in found.views.items():
+            self.parameters[name] = self.parameters[place].detach()[first:last]
         self.silent = self._silent()
         self.unread = self._unread()
         self.removed = [group for group in found.groups if self._may_go(group)]
@@ -126,15 +128,17 @@ class Narrow:
                 gone = {name: set(rows) for name, rows in gone_rows.items()}
                 for name, rows in self.found.rows_of(group):
                     gone.setdefault(name, set()).update(rows)
-                if all(self._empty(name, index, gone.get(name, ())) for name, _, index in group.readers):
+                if all(self._empty(one, gone.get(one[0], ())) for one in group.readers):
                     unread.add(group)
                     changed = True
         return unread
 
-    def _empty(self, name, index, gone):
-        column = self.parameters[name].detach().select(1, index)
+    def _empty(self, reader, gone):
+        """Whether a column holds zeros, but for rows that are gone."""
+        name, dim, index = reader
+        column = self.parameters[name].detach().select(dim, index)
         rows = torch.nonzero(column.reshape(len(column), -1).abs().sum(1)).flatten().tolist()
-        return all(row in gone for row in rows)
+        return all(row in gone for row in rows) if dim == 1 else not rows
 
     def _may_go(self, group):
         if group.fixed:
@@ -144,7 +148,7 @@ class Narrow:
         if group not in self.silent:
             return False
         if group.inputs:  # a start that is given may be other than zero, and then lives on
-            return all(self._empty(name, index, set()) for name, _, index in group.readers)
+            return all(self._empty(one, ()) for one in group.readers)
         return all(self._folds(one, value) for one, value in group.constant.items() if one in group.readers)
 
     def _folds(self, reader, value):
@@ -196,27 +200,49 @@ class Narrow:
                 gone.setdefault((name, dim), set()).add(index)
             for (name, dim, index), value in group.constant.items():
                 if value and (name, dim, index) in group.readers and group in self.silent:
-                    bias = name[: name.rindex("weight")] + name[name.rindex("weight") :].replace("weight", "bias", 1)
-                    column = self.parameters[name].detach().select(1, index)
-                    added[bias] = added.get(bias, 0) + value * column.reshape(len(column), -1).sum(1)
-        for bias, values in added.items():
-            place, _, short = bias.rpartition(".")
-            target = small.get_submodule(place)
-            if getattr(target, short) is None:
-                setattr(target, short, nn.Parameter(values.clone()))
-            else:
-                getattr(target, short).add_(values)
+                    column = self.parameters[name].detach().double().select(1, index)
+                    added[name] = added.get(name, 0) + value * column.reshape(len(column), -1).sum(1)
         aliases = {}
         for name in self.found.names:
             aliases.setdefault(self.found.first(name), []).append(name)
-        for bias in added:
-            aliases.setdefault(self.found.names.get(bias, bias), [bias])
+        for name, values in added.items():
+            self._add(small, name, values, gone, aliases)
         for first, names in aliases.items():
             dims = {dim: indices for (name, dim), indices in gone.items() if name == first}
-            if dims:
+            if dims and first not in self.found.views:
                 self._cut(small, names, dims)
+        self._unpack(small, gone)
         self._tell_widths(small)
         return small
+
+    def _add(self, small, name, values, gone, aliases):
+        """Add what constants give to the bias beside a weight, which gets one where it has none."""
+        place, _, short = name.rpartition(".")
+        target, short = small.get_submodule(place), short.replace("weight", "bias", 1)
+        values = values.to(self.parameters[name].dtype)
+        if getattr(target, short) is not None:
+            getattr(target, short).add_(values)
+            return
+        setattr(target, short, nn.Parameter(values))
+        bias = f"{place}.{short}" if place else short
+        aliases[bias] = [bias]
+        if (name, 0) in gone:
+            gone[bias, 0] = gone[name, 0]
+
+    def _unpack(self, small, gone):
+        """Give attention that reads narrower keys or values weights for each of the three."""
+        for name, (place, first, _) in self.found.views.items():
+            if (name, 1) not in gone:
+                continue
+            path = place.rpartition(".")[0]
+            module, packed = small.get_submodule(path), self.model.get_submodule(path).in_proj_weight
+            if module._qkv_same_embed_dim:
+                parts = packed.detach().chunk(3)
+                for short, part in zip(("q_proj_weight", "k_proj_weight", "v_proj_weight"), parts):
+                    setattr(module, short, nn.Parameter(part.clone(), packed.requires_grad))
+                module.in_proj_weight, module._qkv_same_embed_dim = None, False
+            short = "k_proj_weight" if first == module.embed_dim else "v_proj_weight"
+            self._cut(small, [f"{path}.{short}" if path else short], {1: gone[name, 1]})
 
     def _cut(self, small, names, dims):
         place, _, short = names[0].rpartition(".")
@@ -238,6 +264,8 @@ class Narrow:
                 module.out_features, module.in_features = module.weight.shape
             elif type(module) is nn.Conv1d and module.groups == 1:
                 module.out_channels, module.in_channels = module.weight.shape[:2]
+            elif type(module) is nn.MultiheadAttention and not module._qkv_same_embed_dim:
+                module.kdim, module.vdim = module.k_proj_weight.shape[1], module.v_proj_weight.shape[1]
             elif type(module) is nn.Embedding:
                 module.embedding_dim = module.weight.shape[1]
             elif type(module) is nn.BatchNorm1d and module.running_mean is not None:

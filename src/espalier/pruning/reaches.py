@@ -29,6 +29,9 @@ class Reaches:
             first.setdefault(id(values), name)
         #: Name of a parameter or buffer -> its first name.
         self.names = {name: first[id(values)] for name, values in named}
+        #: Rows of one parameter that read something of their own: made-up name -> (parameter, first row, last row + 1).
+        self.views = _views(model)
+        self.names |= {name: name for name in self.views}
         self.parents, self.constants, self.mixed, self.reasons = {}, {}, {}, {}
         self.units = self._make_units()
         self._link_layers()
@@ -106,6 +109,10 @@ class Reaches:
             cell = isinstance(module, nn.RNNCellBase)
             names = ["weight_ih"] if cell else ["weight_ih_l0", *(["weight_ih_l0_reverse"] if module.bidirectional else [])]
             return [self._slice(_dotted(slot.name, name), 1, number) for name in names]
+        if type(module) is nn.MultiheadAttention and slot.layer:  # its query is as wide as what it gives out
+            part = ("key", "value")[slot.layer - 1]
+            name = "in_proj_weight#" + part if module._qkv_same_embed_dim else f"{part[0]}_proj_weight"
+            return [self._slice(_dotted(slot.name, name), 1, number)]
         if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv1d) and module.groups == 1):
             return [self._slice(_dotted(slot.name, "weight"), 1, number)]
         return ["fixed"]
@@ -228,6 +235,17 @@ class Reaches:
                         value = least if least == greatest else torch.nan
                         before = self.constants.get(node, value)
                         self.constants[node] = value if value == before else torch.nan
+
+
+def _views(model):
+    """What of the packed weight of an `nn.MultiheadAttention` reads keys, and what values."""
+    found = {}
+    for place, module in model.named_modules():
+        if type(module) is nn.MultiheadAttention and module._qkv_same_embed_dim:
+            name, size = _dotted(place, "in_proj_weight"), module.embed_dim
+            for part, word in enumerate(("key", "value"), 1):
+                found[f"{name}#{word}"] = name, part * size, (part + 1) * size
+    return found
 
 
 def unmistakable(model, example):

@@ -12,6 +12,10 @@ KINDS = {
         ("in_channels", "out_channels", "kernel_size"),
         {"stride": (1,), "padding": (0,), "dilation": (1,), "groups": 1, "padding_mode": "zeros"},
     ),
+    nn.MultiheadAttention: (
+        ("embed_dim", "num_heads"),
+        {"dropout": 0.0, "add_zero_attn": False, "batch_first": False},
+    ),
     nn.BatchNorm1d: (("num_features",), {"eps": 1e-5, "momentum": 0.1, "affine": True, "track_running_stats": True}),
 }
 
@@ -65,6 +69,9 @@ def _call(module):
         more = {name: (getattr(module, name), value) for name, value in usual.items()}
         if type(module) in (nn.Linear, nn.Conv1d):
             more["bias"] = module.bias is not None, True
+        if type(module) is nn.MultiheadAttention:
+            more |= {name: (getattr(module, name), module.embed_dim) for name in ("kdim", "vdim")}
+            more |= {"bias": (module.in_proj_bias is not None, True), "add_bias_kv": (module.bias_k is not None, False)}
     else:
         given, more = [module.input_size, module.hidden_size], {"bias": (module.bias, True)}
         if isinstance(module, (nn.RNN, nn.RNNCell)):

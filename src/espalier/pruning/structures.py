@@ -182,14 +182,13 @@ def units_together(model, found, percent, score, scope, modules, rule, context):
             if not stays and group.fixed:
                 raise InputError(f"percent={percent:g}: units of {place} cannot go, {group.fixed}; lower percent")
             for name, rows in found.rows_of(group):
-                mask = masks.setdefault(name, torch.ones(known[name].shape, dtype=torch.bool))
+                mask = found.mask_of(masks, name)
                 if not stays:
                     mask[rows] = False
             for name, dim, index in group.slices:
-                if name in known:
-                    mask = masks.setdefault(name, torch.ones(known[name].shape, dtype=torch.bool))
-                    if not stays:
-                        mask.select(dim, index).fill_(False)
+                mask = found.mask_of(masks, name)
+                if mask is not None and not stays:
+                    mask.select(dim, index).fill_(False)
     compensated = getattr(score, "compensated", None)
     return Masks(masks, compensated and compensated(chosen, masks, context))
 
