@@ -241,14 +241,14 @@ def test_sequences_from_file_to_report(door, tmp_path, files):
     assert code == 2 and err == "error: model.embedding is of tokens; data=sequences has values\n"
 
 
-@pytest.mark.parametrize("more, count", [([], 0), (["structure=unit"], 1)])
-def test_controls_of_sequences(door, tmp_path, files, more, count):
-    """The base trained on; a small dense network only where its size follows from the units."""
+@pytest.mark.parametrize("more, pruned", [([], 3), (["structure=unit"], 4)])
+def test_controls_of_sequences(door, tmp_path, files, more, pruned):
+    """The base trained on, its masks anew, of units gradual; a small dense network, dropout and weight decay."""
     settings = ["data=sequences", f"data.train={files['train']}", f"data.test={files['test']}", "logger=none"]
     code, _, err = door("prune", *FAST, *settings, "cell=gru", "percent=[50]", "controls=true", *more)
     assert code == 0, err
     outputs = tmp_path / "outputs"
-    assert len(list(outputs.glob("prune/*/*/result.json"))) == 2 and len(list(outputs.glob("train/*/*/result.json"))) == count
+    assert len(list(outputs.glob("prune/*/*/result.json"))) == pruned and len(list(outputs.glob("train/*/*/result.json"))) == 3
 
 
 def test_strings_csv_from_file_to_table(door, tmp_path):
