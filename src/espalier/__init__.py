@@ -17,7 +17,7 @@ _FROM = {
     "shrink": "espalier.pruning",
     "readers": "espalier.pruning.found",
     "compress": "espalier.pruning.compress",
-    "sensitivity": "espalier.pruning.sensitivity",
+    "sensitivity": "espalier.learning.sensitivity",
     "export": "espalier.pruning.export",
     "Pruning": "espalier.pruning.callback",
     "Regain": "espalier.pruning.regain",
