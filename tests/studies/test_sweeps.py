@@ -136,7 +136,7 @@ def test_the_installed_package_brings_its_conf_and_commands(tmp_path):
 
 @pytest.mark.rendered
 def test_a_sweep_with_controls(door, tmp_path):
-    sweep = ["-m", *FAST, "cell=gru,rnn_relu", "target=i2h", "percent=[50,90]", "seed=0,1", "controls=true", "retrain=fixed"]
+    sweep = ["-m", *FAST, "cell=gru", "target=i2h", "percent=[50,90]", "seed=0,1", "controls=true", "retrain=fixed"]
     folder = tmp_path / "first"
     code, _, err = door("prune", *sweep, f"outputs={folder / 'outputs'}")
     assert code == 0, err
