@@ -1,5 +1,7 @@
 """Never another function: what may stand between, what is refused and why, what an example alone would not show."""
 
+import copy
+
 import pytest
 import torch
 from networks import Between, outputs_of
@@ -177,3 +179,78 @@ def test_where_inputs_cannot_be_made_it_says_so():
     espalier.prune(model, structure="unit", percent=50, readers={"rnn": ["head"]})
     small = espalier.shrink(model, {"rnn": ["head"]}, say=lines.append)
     assert any(line.startswith("not checked") for line in lines) and small.rnn.hidden_size == 4
+
+
+class Sub(nn.LSTM):
+    pass
+
+
+def layers(*kinds):
+    return dict(zip("abc", kinds))
+
+
+GRU, HEAD = {"batch_first": True}, nn.Linear(8, 3)
+#: name -> (forward, layers, other inputs than `(3, 5, 4)`; or what is said)
+ODD = {
+    "a mask from the input": (
+        lambda own, x: own.b(torch.where(x[..., :1] > 0, own.a(x)[0], torch.zeros(()).to(x))),
+        layers(nn.GRU(4, 8, **GRU), HEAD), None,
+    ),
+    "ones where masked": (
+        lambda own, x: own.b(torch.where(x[..., :1] > 0, own.a(x)[0], torch.ones(()).to(x))),
+        layers(nn.GRU(4, 8, **GRU), HEAD), "the model's input is added to them",
+    ),
+    "no biases": (
+        lambda own, x: own.c(own.b(torch.sigmoid(own.a(x)[0]))[0]),
+        layers(nn.GRU(4, 8, bias=False, **GRU), nn.GRU(8, 6, bias=False, **GRU), nn.Linear(6, 3, bias=False)), None,
+    ),
+    "the last states of two layers": (
+        lambda own, x: own.b(own.a(x)[1].transpose(0, 1).flatten(1)),
+        layers(nn.GRU(4, 8, 2, **GRU), nn.Linear(16, 3)), None,
+    ),
+    "cells": (lambda own, x: own.b(own.a(x)[1][1][-1]), layers(nn.LSTM(4, 8, **GRU), HEAD), None),
+    "largest of two": (
+        lambda own, x: own.b(own.a(x)[0].unflatten(-1, (-1, 2)).amax(-1)),
+        layers(nn.GRU(4, 16, **GRU), HEAD), None,
+    ),
+    "a gate of another": (
+        lambda own, x: own.c(own.a(x)[0] * own.b(x)[0]),
+        layers(nn.GRU(4, 8, **GRU), nn.GRU(4, 8, **GRU), HEAD), None,
+    ),
+    "weight_norm": (
+        lambda own, x: own.b(own.a(x)[0]),
+        layers(nn.utils.parametrizations.weight_norm(nn.GRU(4, 8, **GRU), "weight_hh_l0"), HEAD), "weight_norm computes it",
+    ),
+    "a subclass": (lambda own, x: own.b(own.a(x)[0]), layers(Sub(4, 8, **GRU), HEAD), "'parts.a' is a Sub, a subclass"),
+    "an unused layer": (lambda own, x: own.b(own.a(x)[0]), layers(nn.GRU(4, 8, **GRU), HEAD, nn.GRU(5, 7)), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("training", [True, False])
+def test_odd_networks(name, training):
+    torch.manual_seed(0)
+    forward, parts, told = ODD[name]
+    model = nn.Module()
+    for place, part in parts.items():
+        setattr(model, place, copy.deepcopy(part))
+    model = Whole(model, forward).train(training)
+    if told:
+        with pytest.raises(InputError, match=told):
+            espalier.prune(model, structure="unit", percent=50, example=torch.randn(3, 5, 4))
+        return
+    espalier.prune(model, structure="unit", percent=50, example=torch.randn(3, 5, 4))
+    small = espalier.shrink(model, example=torch.randn(3, 5, 4), say=None)
+    assert small.training == model.training == training
+    assert small.parts.a.hidden_size == model.parts.a.hidden_size // 2
+    (ours,), (theirs,) = (outputs_of(one.eval(), [torch.linspace(-2, 2, 72).view(2, 9, 4)]) for one in (small, model))
+    assert (ours - theirs).abs().max() < 1e-10
+
+
+class Whole(nn.Module):
+    def __init__(self, parts, forward):
+        super().__init__()
+        self.parts, self.calls = parts, forward
+
+    def forward(self, x):
+        return self.calls(self.parts, x)

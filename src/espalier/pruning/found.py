@@ -171,6 +171,16 @@ class Found(Reaches):
             if seen - said:
                 raise InputError(f"readers: {sorted(seen - said)[0]!r} reads {source!r} too when the example is run; name it")
 
+    @property
+    def nothing(self):
+        """Why there are no units, in words."""
+        recurrent = {name: module for name, module in self.model.named_modules() if isinstance(module, RECURRENT)}
+        strange = [name for name, module in recurrent.items() if type(module) not in RECURRENT]
+        if strange:
+            kind = type(recurrent[strange[0]]).__name__
+            return f"{strange[0]!r} is a {kind}, a subclass that may compute something else"
+        return f"{type(self.model).__name__} runs no nn.RNN, nn.GRU, nn.LSTM or cell on this example"
+
     def why_not(self, one):
         """Why no unit of a layer can go, in words; None where some can."""
         groups = {self.of[one, number] for number in range(one.hidden)}
@@ -235,5 +245,5 @@ def readers(model, example):
     """
     found = Found(model, example)
     if not found.units:
-        raise InputError(f"{type(model).__name__} runs no nn.RNN, nn.GRU, nn.LSTM or cell on this example")
+        raise InputError(found.nothing)
     return found

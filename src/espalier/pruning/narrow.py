@@ -201,6 +201,8 @@ class Narrow:
             for (name, dim, index), value in group.constant.items():
                 if value and (name, dim, index) in group.readers and group in self.silent:
                     column = self.parameters[name].detach().double().select(1, index)
+                    if not column.any():
+                        continue
                     added[name] = added.get(name, 0) + value * column.reshape(len(column), -1).sum(1)
         aliases = {}
         for name in self.found.names:

@@ -60,13 +60,14 @@ class Reaches:
 
     def _make_units(self):
         found = {}
+        for name, module in self.model.named_modules():
+            for hidden in reparametrised.hidden(module) if isinstance(module, RECURRENT) else ():
+                reparametrised.refuse(self.model, name, hidden)
         for site in self.probe.sites:
             if site.kind in ("unit", "projected"):
                 owner = self.model.get_submodule(site.name)
                 cell = isinstance(owner, nn.RNNCellBase)
                 suffix = "" if cell else f"_l{site.layer}{'_reverse' if site.direction else ''}"
-                for hidden in reparametrised.hidden(owner):
-                    reparametrised.refuse(self.model, site.name, hidden)
                 found[site.name, site.layer, site.direction] = Units(site.name, owner, site.layer, site.direction, suffix)
         return found
 
@@ -154,13 +155,7 @@ class Reaches:
         """Find which channels of which slots each channel of a site reaches, and join them."""
         count = self.probe.sites[site]
         if site.kind == "fixed" or site.layer == -1:
-            why = f"{site.name!r} cannot change its width"
-            if site.kind == "input":
-                why = "the model's input is added to them, or read beside them"
-            for slot, changed in self.probe.run({site: torch.ones(1, dtype=torch.bool)}).items():
-                for index in torch.nonzero(changed).flatten().tolist() if slot.kind not in ("hx", "output") else ():
-                    for node in self._incoming(slot, index):
-                        self._fix(node, why)
+            self._reach_as_a_whole(site)
             return
         possible = {}  # slot -> bool (channels, channels of the site)
         reached = {}
@@ -199,6 +194,21 @@ class Reaches:
                 for other in range(count):
                     self._join(self._outgoing(site, other), self._outgoing(site, 0))
                 return
+
+    def _reach_as_a_whole(self, site):
+        """Fix what a layer that cannot change its width, or an input of the model, puts into channels; not what an input only
+        scales or masks: there stands the same, whatever the input, when all that layers give out is zero.
+        """
+        why, whole = f"{site.name!r} cannot change its width", {site: torch.ones(1, dtype=torch.bool)}
+        found = self.probe.run(whole)
+        if site.kind == "input":
+            why = "the model's input is added to them, or read beside them"
+            bare = self.probe.run(whole, zero=True)
+            found |= {slot: low != high for slot, (low, high) in bare.items() if slot.kind == "input"}
+        for slot, changed in found.items():
+            for index in torch.nonzero(changed).flatten().tolist() if slot.kind not in ("hx", "output") else ():
+                for node in self._incoming(slot, index):
+                    self._fix(node, why)
 
     def _join_cells(self, site, slot, cells):
         for channel, number in torch.nonzero(cells).tolist():

@@ -154,6 +154,8 @@ def units_together(model, found, percent, score, scope, modules, rule, context):
     names = module_names(modules)
     refuse_missing(names, list(dict.fromkeys(one.module for one in found.units.values())), "recurrent module")
     chosen = [one for one in found.units.values() if inside(one.module, names)]
+    if not chosen:
+        raise InputError(found.nothing)
     for one in chosen:
         if found.why_not(one):
             raise InputError(found.why_not(one))
