@@ -80,17 +80,11 @@ def draw_sizes(folder, summary, controls, first, metric):
                 held = rows.merge(
                     of_series(controls, key)[["seed", "percent", "dense_test", "gradual_test"]], on=["seed", "percent"]
                 )
-                for name, line in (("dense", "--"), ("gradual", ":")):
+                for name, (line, marker) in {"dense": ("--", "s"), "gradual": (":", "^")}.items():
                     there = held[held[f"{name}_test"].notna()]
                     if len(there):
-                        points = repeated(there, "units", f"{name}_test")
-                        band(
-                            axis,
-                            *points,
-                            metric,
-                            label=BESIDE[name],
-                            **{**style, "linestyle": line, "markerfacecolor": "white"},
-                        )
+                        own_style = {**style, "linestyle": line, "marker": marker, "markerfacecolor": "white"}
+                        band(axis, *repeated(there, "units", f"{name}_test"), metric, label=BESIDE[name], **own_style)
         baseline_lines(axis, first["baselines"])
         axis.set(xscale="log", xlabel="hidden units left", ylabel=f"test {metric.label}", title=NAMES.get(cell, cell))
         widths = sorted({total, *own.loc[own["cell"] == cell, "units"]})
