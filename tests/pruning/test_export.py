@@ -1,5 +1,7 @@
 """Export: what onnxruntime and a rebuilt network say is what the network said."""
 
+import logging
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -264,3 +266,11 @@ def test_what_the_tracer_cannot_do_is_one_line(tmp_path, capsys):
         espalier.export(Odd().eval(), tmp_path / "odd.onnx", torch.randn(2, 3, 4))
     assert "Odd cannot be written to ONNX" in str(error.value) and "\n" not in str(error.value)
     assert capsys.readouterr().out == "" and not list(tmp_path.iterdir())
+
+
+def test_int8_leaves_the_root_logger_alone(tmp_path, monkeypatch):
+    """A handler that a library puts there would show everybody's lines on the terminal."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    espalier.export(Net().eval(), tmp_path / "net.onnx", torch.randn(2, 3, 5), say=None, quantize="int8")
+    assert root.handlers == []

@@ -13,11 +13,15 @@ MOST, NETWORKS = 240, 4
 
 
 def draw(folder, bench, networks, score):
-    """networks: title -> network, the base first.  score: the name of one of ours, or keys."""
-    if score == "variation":
-        redundancy.draw(folder, passes(bench, networks))
-    if bench.task.proportional and "steps" in bench.host.sizes:
-        redundancy.draw_forecast(folder, *forecasts(bench, networks), bench.task.metric)
+    """networks: function without arguments that makes them, title -> network, the base first.  score: the name of one of ours,
+    or keys.
+    """
+    moves, forecast = score == "variation", bench.task.proportional and "steps" in bench.host.sizes
+    made = networks() if moves or forecast else {}
+    if moves:
+        redundancy.draw(folder, passes(bench, made))
+    if forecast:
+        redundancy.draw_forecast(folder, *forecasts(bench, made), bench.task.metric)
 
 
 def passes(bench, networks):

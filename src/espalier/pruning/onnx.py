@@ -73,16 +73,19 @@ def write(model, path, example, names=None, stream=False, quantize=None):
 def _quantized(content, network, names, inputs, free):
     """(the file with int8 weights per output channel, what to add to its row, in words what stayed in single precision)."""
     import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    handlers = list(logging.getLogger().handlers)
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(content)
         logging.disable(logging.WARNING)  # it recommends to run another tool first
         try:
+            from onnxruntime.quantization import QuantType, quantize_dynamic
+
             quantize_dynamic(before, after, per_channel=True, weight_type=QuantType.QInt8)
         finally:
             logging.disable(logging.NOTSET)
+            logging.getLogger().handlers[:] = handlers  # by its use of the root logger everybody's lines would be shown
         small = after.read_bytes()
     kinds = {node.op_type for node in onnx.load_from_string(small).graph.node}
     session, worst = session_of(small), 0.0

@@ -24,16 +24,16 @@ class Probe(Runs):
 
     def __init__(self, model, inputs):
         super().__init__(model, inputs)
-        self.modules = dict(self.model.named_modules())
+        modules = dict(self.model.named_modules())
         names = dict(self.model.named_parameters())
         self.names = {id(parameter): name for name, parameter in names.items()}
         self.storages = {p.untyped_storage().data_ptr(): name for name, p in names.items()}
-        self.layers = {n: m for n, m in self.modules.items() if type(m) in LAYERS}
+        self.layers = {n: m for n, m in modules.items() if type(m) in LAYERS}
         #: Numbers of states, one for each layer and direction, that come stacked.
         self.stacks = {
             len(m._all_weights) for m in self.layers.values() if isinstance(m, nn.RNNBase) and len(m._all_weights) > 1
         }  # fmt: skip
-        self.carriers = {n: m for n, m in self.modules.items() if type(m) in CARRIERS}
+        self.carriers = {n: m for n, m in modules.items() if type(m) in CARRIERS}
         owned = {id(p) for m in (*self.layers.values(), *self.carriers.values()) for p in m.parameters()}
         #: Parameters that are no layer's.
         self.bare = {name: one for name, one in names.items() if id(one) not in owned}

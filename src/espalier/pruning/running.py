@@ -123,7 +123,23 @@ def doubled(values):
     return with_tensors(values, iter([one.double() if one.is_floating_point() else one for one in tensors(values)]))
 
 
-class Runs:
+class Repeated:
+    """A model that is, after every run, as it was before."""
+
+    def __init__(self, model):
+        self.model, self.before = model, state_of(model)
+
+    @torch.no_grad()
+    def forward(self, inputs):
+        """One run; what it keeps in attributes and buffers is as before afterwards."""
+        arguments, keywords = inputs
+        try:
+            return self.model(*arguments, **keywords)
+        finally:
+            restore(self.model, self.before)
+
+
+class Runs(Repeated):
     """Runs a copy of a model, on the CPU, in double precision where it takes that; the model itself stays as it is.
 
     inputs: (arguments, keywords).  Raises: InputError if the model does not take them, gives out something other than tensors,
@@ -151,7 +167,7 @@ class Runs:
             self.double = False  # it makes single precision itself
         else:
             self.model, self.inputs = copy.deepcopy(self.model).double(), doubled(inputs)
-        self.before = state_of(self.model)
+        super().__init__(self.model)
         if any(module.training for module in self.model.modules()):
             raise InputError(f"{self.name}.eval() leaves a part of it in training; override train() so that it does not")
         self._refuse_chance()
@@ -176,15 +192,6 @@ class Runs:
                 raise InputError(
                     f"{self.name} gives something else every time it is run, also in evaluation: turn off its dropout or noise"
                 )
-
-    @torch.no_grad()
-    def forward(self, inputs):
-        """One run; what it keeps in attributes and buffers is as before afterwards."""
-        arguments, keywords = inputs
-        try:
-            return self.model(*arguments, **keywords)
-        finally:
-            restore(self.model, self.before)
 
     def replaced(self, changed):
         """The inputs with the tensors of these numbers replaced."""

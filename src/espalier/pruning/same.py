@@ -7,7 +7,7 @@ import itertools
 import torch
 
 from espalier.errors import InputError
-from espalier.pruning.running import Runs, flat, given, state_of, tensors, with_tensors
+from espalier.pruning.running import Repeated, Runs, flat, given, tensors, with_tensors
 
 #: Largest difference that counts as equal (see `apart`): in double precision; in it, where constants went into biases that are
 #: kept in single; and of networks that compute in single by themselves.
@@ -113,7 +113,8 @@ class Beside:
         the smaller network to what the latter should be; places that nobody can tell are NaN in it.
         Raises: InputError if it does not run, or gives other shapes.
         """
-        small = _prepared(small, self.runs.double)
+        small = copy.deepcopy(small).cpu().eval()
+        small = Repeated(small.double() if self.runs.double else small)
         worst, place = 0.0, 0
         for one, expected in self.expected:
             narrow = [without(part, number, inputs or {}) for number, part in enumerate(tensors(self._typed(one)))]
@@ -140,16 +141,6 @@ class Beside:
     def tolerance(self):
         """What counts as equal."""
         return (FOLDED if self.folded and not self.wide else DOUBLE) if self.runs.double else SINGLE
-
-
-def _prepared(small, double):
-    """A copy of the smaller network, run as `Runs` does."""
-    runs = Runs.__new__(Runs)
-    runs.model = copy.deepcopy(small).cpu().eval()
-    if double:
-        runs.model.double()
-    runs.before = state_of(runs.model)
-    return runs
 
 
 def without(values, number, gone):

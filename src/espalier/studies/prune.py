@@ -174,27 +174,30 @@ class _Study:
         with self.runner.bench(training) as bench:
             model = self.runner.network(bench, self.base)
             survivors = [row for percent, trained in levels.items() for row in self.survivors(model, percent, trained)]
-            networks = {"base": self.runner.network(bench, self.base)}
-            for percent, trained in levels.items():
-                networks[f"{percent:g} % removed"] = one = self.runner.network(bench, self.base)
-                one.load_state_dict(trained.load("last")["state_dict"])
-            looks.draw(self.run / "figures", bench, networks, self.config.score)
-            found = {"sizes": dict(bench.host.sizes), "removed": {}}
+            looks.draw(self.run / "figures", bench, lambda: self.networks(bench, levels), self.config.score)
             units = hidden_units(model) if self.config.structure.name == "unit" else []
-            found |= {"base_widths": [one.hidden for one in units]} if units else {}
-            for percent, trained in levels.items():
-                masks = {name: mask for name, mask in trained.load("last")["masks"].items() if "weight" in name}
-                removed = sum(int((~mask).sum()) for mask in masks.values())
-                found["removed"][str(percent)] = [removed, sum(mask.numel() for mask in masks.values())]
-                if units:
-                    widths = [
-                        int(masks[one.rows[0]].view(one.gates, one.hidden, -1).any(2).any(0).sum())
-                        if one.rows[0] in masks
-                        else one.hidden
-                        for one in units
-                    ]
-                    found.setdefault("widths", {})[str(percent)] = widths
+            found = {"sizes": dict(bench.host.sizes), **self.counts(levels, units)}
             return self.curve(bench, model, training.cut) if self.config.curve else [], survivors, found
+
+    def networks(self, bench, levels):
+        """Title -> network of the base and of every level."""
+        networks = {"base": self.runner.network(bench, self.base)}
+        for percent, trained in levels.items():
+            networks[f"{percent:g} % removed"] = one = self.runner.network(bench, self.base)
+            one.load_state_dict(trained.load("last")["state_dict"])
+        return networks
+
+    @staticmethod
+    def counts(levels, units):
+        """What goes from every level: `removed`, weights of how many; of units `base_widths` and `widths`."""
+        found = {"removed": {}} | ({"base_widths": [one.hidden for one in units], "widths": {}} if units else {})
+        for percent, trained in levels.items():
+            masks = {name: mask for name, mask in trained.load("last")["masks"].items() if "weight" in name}
+            removed = sum(int((~mask).sum()) for mask in masks.values())
+            found["removed"][str(percent)] = [removed, sum(mask.numel() for mask in masks.values())]
+            if units:
+                found["widths"][str(percent)] = [_width(one, masks) for one in units]
+        return found
 
     def curve(self, bench, model, cut):
         cut = replace(cut, rule=self.config.rule.name)  # a schedule may have had another one
@@ -234,3 +237,9 @@ class _Study:
                         "gate": gate, "kept": int(block.sum()), "total": block.numel(),
                     })  # fmt: skip
         return rows
+
+
+def _width(one, masks):
+    """How many units of a layer masks keep."""
+    mask = masks.get(one.rows[0])
+    return one.hidden if mask is None else int(mask.view(one.gates, one.hidden, -1).any(2).any(0).sum())
