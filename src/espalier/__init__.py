@@ -18,6 +18,7 @@ _FROM = {
     "readers": "espalier.pruning.found",
     "compress": "espalier.pruning.compress",
     "sensitivity": "espalier.learning.sensitivity",
+    "NarrowQuery": "espalier.pruning.attention",
     "export": "espalier.pruning.export",
     "Pruning": "espalier.pruning.callback",
     "Regain": "espalier.pruning.regain",

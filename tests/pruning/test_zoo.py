@@ -20,7 +20,6 @@ from espalier.pruning.units import recurrent_modules
 
 REFUSED = {
     "NormBetween": "mixed with each other by a LayerNorm over the units ('norm')",
-    "SelfAttention": "'attend' (MultiheadAttention) reads them and cannot change its width",
     "Noisy": "gives something else every time it is run",
 }
 
@@ -208,3 +207,22 @@ def test_scores_of_data_see_what_was_found():
         one = copy.deepcopy(model)
         espalier.prune(one, structure="unit", percent=50, example=example, score=score, data=data)
         assert espalier.shrink(one, example=example, say=None).layers[0].hidden_size == 4
+
+
+def test_attention_takes_a_narrower_query_again_and_again_and_goes_with_the_file(tmp_path):
+    model, example = made("SelfAttention")
+    small = model
+    for units in (5, 3):
+        espalier.prune(small, structure="unit", percent=34, example=example)
+        large, small = small, espalier.shrink(small, example=example, say=None)
+        assert (small.rnn.hidden_size, small.attend.query_dim, small.attend.kdim) == (units, units, units)
+        inputs = example(3, 9)
+        torch.testing.assert_close(small(*inputs), large(*inputs), rtol=0, atol=1e-6)
+    assert type(small.attend) is espalier.NarrowQuery
+    espalier.export(small, tmp_path / "net.pt", example=example)
+    code = (tmp_path / "net.py").read_text().replace('"net.pt"', repr(str(tmp_path / "net.pt")))
+    loaded = {"model": ZOO["SelfAttention"][0]()}
+    exec(code, loaded)  # what a user would do with the file
+    inputs = example(2, 5)
+    assert torch.equal(loaded["model"].eval()(*inputs), small(*inputs))
+    espalier.export(small, tmp_path / "net.onnx", example=example)

@@ -98,7 +98,7 @@ class Found(Reaches):
     def _reads(self, name, dim):
         """Whether a slice is a column of a product."""
         owner, short = self.owner(name)
-        if type(owner) is nn.MultiheadAttention:
+        if isinstance(owner, nn.MultiheadAttention):
             return dim == 1
         known = short.startswith("weight") and type(owner) in (*RECURRENT, nn.Linear, nn.Conv1d)
         return (dim == 1 and known) or (name, dim) in self.probe.summed

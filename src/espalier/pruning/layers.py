@@ -6,10 +6,11 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
+from espalier.pruning.attention import NarrowQuery
 from espalier.pruning.units import RECURRENT
 
 #: Layers that are sites, and whose inputs are slots; subclasses may compute something else and are seen from inside.
-LAYERS = (*RECURRENT, nn.Linear, nn.Conv1d, nn.Embedding, nn.MultiheadAttention)
+LAYERS = (*RECURRENT, nn.Linear, nn.Conv1d, nn.Embedding, nn.MultiheadAttention, NarrowQuery)
 #: Layers that give out every channel of what they take in, by parameters of their own.
 CARRIERS = (nn.BatchNorm1d,)
 

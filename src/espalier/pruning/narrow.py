@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from espalier.errors import InputError
+from espalier.pruning.attention import narrow_query
 from espalier.pruning.found import Found
 from espalier.pruning.life import moved_by_bias
 from espalier.pruning.units import CANDIDATE, RECURRENT
@@ -232,11 +233,14 @@ class Narrow:
             gone[bias, 0] = gone[name, 0]
 
     def _unpack(self, small, gone):
-        """Give attention that reads narrower keys or values weights for each of the three."""
+        """Give attention that reads narrower keys or values weights for each of the three; let it take a narrower query."""
         for name, (place, first, _) in self.found.views.items():
             if (name, 1) not in gone:
                 continue
             path = place.rpartition(".")[0]
+            if name.endswith("#query"):
+                narrow_query(small.get_submodule(path), gone[name, 1])
+                continue
             module, packed = small.get_submodule(path), self.model.get_submodule(path).in_proj_weight
             if module._qkv_same_embed_dim:
                 parts = packed.detach().chunk(3)
@@ -266,7 +270,7 @@ class Narrow:
                 module.out_features, module.in_features = module.weight.shape
             elif type(module) is nn.Conv1d and module.groups == 1:
                 module.out_channels, module.in_channels = module.weight.shape[:2]
-            elif type(module) is nn.MultiheadAttention and not module._qkv_same_embed_dim:
+            elif isinstance(module, nn.MultiheadAttention) and not module._qkv_same_embed_dim:
                 module.kdim, module.vdim = module.k_proj_weight.shape[1], module.v_proj_weight.shape[1]
             elif type(module) is nn.Embedding:
                 module.embedding_dim = module.weight.shape[1]

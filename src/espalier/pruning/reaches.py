@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from espalier.pruning import reparametrised
+from espalier.pruning.attention import columns_of, reading
 from espalier.pruning.probe import CARRIERS, Probe, Slot
 from espalier.pruning.running import given, tensors
 from espalier.pruning.same import several
@@ -110,10 +111,9 @@ class Reaches:
             cell = isinstance(module, nn.RNNCellBase)
             names = ["weight_ih"] if cell else ["weight_ih_l0", *(["weight_ih_l0_reverse"] if module.bidirectional else [])]
             return [self._slice(_dotted(slot.name, name), 1, number) for name in names]
-        if type(module) is nn.MultiheadAttention and slot.layer:  # its query is as wide as what it gives out
-            part = ("key", "value")[slot.layer - 1]
-            name = "in_proj_weight#" + part if module._qkv_same_embed_dim else f"{part[0]}_proj_weight"
-            return [self._slice(_dotted(slot.name, name), 1, number)]
+        if isinstance(module, nn.MultiheadAttention):
+            column = columns_of(module)[number] if slot.layer == 0 else number
+            return [self._slice(_dotted(slot.name, reading(module)[slot.layer][0]), 1, column)]
         if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv1d) and module.groups == 1):
             return [self._slice(_dotted(slot.name, "weight"), 1, number)]
         return ["fixed"]
@@ -248,13 +248,13 @@ class Reaches:
 
 
 def _views(model):
-    """What of the packed weight of an `nn.MultiheadAttention` reads keys, and what values."""
+    """What of the weights of an `nn.MultiheadAttention` reads queries, keys and values, where that is not a parameter's all."""
     found = {}
     for place, module in model.named_modules():
-        if type(module) is nn.MultiheadAttention and module._qkv_same_embed_dim:
-            name, size = _dotted(place, "in_proj_weight"), module.embed_dim
-            for part, word in enumerate(("key", "value"), 1):
-                found[f"{name}#{word}"] = name, part * size, (part + 1) * size
+        if isinstance(module, nn.MultiheadAttention):
+            for name, parameter, first in reading(module):
+                if name != parameter:
+                    found[_dotted(place, name)] = _dotted(place, parameter), first, first + module.embed_dim
     return found
 
 

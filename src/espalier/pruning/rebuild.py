@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from espalier.pruning.attention import NarrowQuery
 from espalier.pruning.units import RECURRENT
 
 #: Layers that are made anew: kind -> (arguments that come first, keywords with their usual values).
@@ -16,6 +17,10 @@ KINDS = {
         ("embed_dim", "num_heads"),
         {"dropout": 0.0, "add_zero_attn": False, "batch_first": False},
     ),
+    NarrowQuery: (
+        ("embed_dim", "num_heads", "query_dim"),
+        {"dropout": 0.0, "add_zero_attn": False, "batch_first": False},
+    ),
     nn.BatchNorm1d: (("num_features",), {"eps": 1e-5, "momentum": 0.1, "affine": True, "track_running_stats": True}),
 }
 
@@ -24,6 +29,7 @@ def lines(model, file):
     """The lines of Python that rebuild a network of this size and load `file` into it."""
     own = getattr(model, "rebuild", None)
     head = ["import torch"]
+    head += ["import espalier"] if any(type(module) is NarrowQuery for module in model.modules()) else []
     if own is not None:
         head += [own[0], "", f"model = {own[1]}"]
     elif type(model) in (*RECURRENT, *KINDS):
@@ -69,7 +75,7 @@ def _call(module):
         more = {name: (getattr(module, name), value) for name, value in usual.items()}
         if type(module) in (nn.Linear, nn.Conv1d):
             more["bias"] = module.bias is not None, True
-        if type(module) is nn.MultiheadAttention:
+        if isinstance(module, nn.MultiheadAttention):
             more |= {name: (getattr(module, name), module.embed_dim) for name in ("kdim", "vdim")}
             more |= {"bias": (module.in_proj_bias is not None, True), "add_bias_kv": (module.bias_k is not None, False)}
     else:
@@ -82,4 +88,5 @@ def _call(module):
     told = [*map(str, given), *(f"{name}={value!r}" for name, (value, default) in more.items() if value != default)]
     dtype = next((one.dtype for one in module.parameters()), None)
     told += [f"dtype={dtype}"] if dtype is not None and str(dtype) != "torch.float32" else []
-    return f"torch.nn.{type(module).__name__}({', '.join(told)})"
+    package = "espalier" if type(module) is NarrowQuery else "torch.nn"
+    return f"{package}.{type(module).__name__}({', '.join(told)})"
