@@ -42,6 +42,7 @@ def write(folder, summary, results, baselines, about, metric, controls=None, unf
         regularisers=regularisers(summary, controls, metric),
         methods=methods.compare(summary, metric) if methods.groups(summary) else None,
         levels=_levels(summary, results, controls, published, metric, beside or {}), worth=worth.section(costs),
+        price=worth.price(summary, metric),
         baselines=Table(["rule", metric.label], [[name, f"{value:.4f}"] for name, value in baselines.items()], 1),
     )  # fmt: skip
     return folder / "report.html"

@@ -8,10 +8,16 @@ import pandas as pd
 
 from espalier.analysis import tables
 from espalier.analysis.figures import STYLE, grid, save
-from espalier.analysis.page import Table
+from espalier.analysis.page import Table, number
 
-NETWORKS = {"dense": "#22223b", "masked": "#8d99ae", "csr": "#c8553d", "shrunk": "#1b6ca8"}
-WAYS = {"csr": "CSR", "shrunk": "shrinking"}
+#: Network -> (colour, marker, line) in the figure.
+NETWORKS = {
+    "dense": ("#22223b", "o", "-"), "masked": ("#8d99ae", "v", "--"), "csr": ("#c8553d", "s", "-."),
+    "shrunk": ("#1b6ca8", "D", "-"), "c": ("#2a7f62", "^", "-"), "c_int8": ("#8f5fb5", "P", ":"),
+}  # fmt: skip
+#: What they are called there.
+CALLED = {"csr": "CSR", "c": "C", "c_int8": "C, int8"}
+WAYS = {"csr": "CSR", "shrunk": "shrinking", "c": "the program in C", "c_int8": "the program in C, in int8,"}
 #: What costs.csv says of exported files: column -> (heading, format).
 EXPORTED = {
     "onnx_bytes": ("ONNX, bytes", ",.0f"), "onnx_ms_1": ("ms, batch 1", ".3f"),
@@ -33,15 +39,17 @@ def draw(folder, rows):
     figure, axes = grid(3 * len(kinds), 4.0, 3.2)
     panels = [(about, part, panel) for about, part in kinds for panel in PANELS.items()]
     for axis, ((cell, target), part, (column, title)) in zip(axes, panels):
-        for name, colour in NETWORKS.items():
-            own = part[part["network"] == name].groupby("percent")[column].median()
+        for name, (colour, marker, line) in NETWORKS.items():
+            own = part[part["network"] == name].groupby("percent")[column].median().dropna()
             values = own.to_numpy(dtype=float) / (1024 if column == "bytes" else 1)
-            axis.plot(own.index, values, marker="o", markersize=3, color=colour, label=name, linewidth=1.2)
+            if len(values):
+                how = {"marker": marker, "markersize": 4, "color": colour, "linestyle": line, "linewidth": 1.2}
+                axis.plot(own.index, values, label=CALLED.get(name, name), **how)
         which = f"{tables.NAMES.get(cell, cell)}, {target}: " if len(kinds) > 1 else ""
         axis.set(title=which + title, xlabel="percent removed", ylim=(0, None))
         ticks = np.array(sorted(part["percent"].unique()), dtype=float)
         axis.set_xticks(ticks[:: max(1, len(ticks) // 6)])
-    axes[0].legend(fontsize=7)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=7)
     save(figure, folder, "worth")
 
 
@@ -53,29 +61,67 @@ def section(costs):
     for (cell, target), series in costs[costs["ms_1"].notna()].groupby(["cell", "target"], sort=False):
         name = f"{tables.NAMES.get(cell, cell)}, {target}"
         middle = series.groupby(["percent", "network"])[["nonzero", "bytes", "multiply_adds", "ms_1", "ms_32"]].median()
-        told += [f"{name}: {WAYS[network]} pays in {pays(middle, network)}." for network in WAYS]
+        there = [network for network in NETWORKS if network in middle.index.unique("network")]
+        told += [f"{name}: {WAYS[network]} pays in {pays(middle, network)}." for network in there if network in WAYS]
         for percent in middle.index.unique("percent"):
             dense = middle.loc[percent, "dense"]
-            for network in NETWORKS:
+            for network in there:
+                if (percent, network) not in middle.index:
+                    continue
                 row = middle.loc[percent, network]
-                times = [dense[batch] / row[batch] for batch in ("ms_1", "ms_32")]
-                rows.append([
-                    name, f"{percent:g} %", network, f"{row['nonzero']:,.0f}", f"{row['bytes'] / 1024:,.1f}",
-                    f"{row['multiply_adds']:,.0f}", f"{row['ms_1']:.3f}", f"{row['ms_32']:.3f}",
-                    *(f"{x:.2f}" for x in times),
-                ])  # fmt: skip
+                numbers = [
+                    (row["nonzero"], ",.0f"), (row["bytes"] / 1024, ",.1f"), (row["multiply_adds"], ",.0f"),
+                    (row["ms_1"], ".3f"), (row["ms_32"], ".3f"),
+                    *((dense[batch] / row[batch], ".2f") for batch in ("ms_1", "ms_32")),
+                ]  # fmt: skip
+                cells = ["" if math.isnan(value) else format(value, form) for value, form in numbers]
+                rows.append([name, f"{percent:g} %", CALLED.get(network, network), *cells])
     columns = [
         "", "level", "network", "parameters that are not zero", "KiB", "multiply-adds per sequence", "ms, batch 1",
         "ms, batch 32", "times as fast as dense, batch 1", "batch 32",
     ]  # fmt: skip
-    return {"sentences": told, "times": Table(columns, rows, 3), "exported": shipped(costs)}
+    return {"sentences": told, "times": Table(columns, rows, 3), "exported": shipped(costs), "programs": programs(costs)}
+
+
+def programs(costs):
+    """The table of what was written in C, or None."""
+    rows = []
+    for row in costs[costs["network"].isin(["c", "c_int8"])].itertuples():
+        parts = ((row.c_difference, ".1e"), (row.int8_error, ".2g"))
+        told = ["" if math.isnan(value) else format(value, form) for value, form in parts]
+        note = row.note if isinstance(row.note, str) else ""
+        rows.append([tables.NAMES.get(row.cell, row.cell), row.target, f"{row.percent:g} %", CALLED[row.network], *told, note])
+    columns = ["cell", "target", "level", "", "largest difference from torch", "int8 off by, of the largest output", ""]
+    return Table(columns, rows, 4) if rows else None
+
+
+def price(summary, metric):
+    """What tiles cost against single weights at the same percent: a `Table` of means over seeds, or None where not both are
+    there.  summary: rows of summary.csv as a DataFrame.
+    """
+    tiles = summary[summary["target"].str.endswith("-block")]
+    tiles = tiles.assign(target=tiles["target"].str.removesuffix("-block"))
+    both = tiles.merge(summary, on=["cell", "target", "score", "scope", "seed", "percent"], suffixes=("", "_single"))
+    rows = []
+    for key, own in both.groupby(["cell", "target", "score", "variant", "percent"], sort=False):
+        cell, target, score, variant, percent = key
+        cells = []
+        for what in ("cut", "best"):
+            single, tile = (own[f"{what}_test_{metric.name}{end}"] for end in ("_single", ""))
+            cells += [number(single), number(tile), number((single - tile) * (1 if metric.higher else -1))]
+        rows.append([tables.NAMES.get(cell, cell), target, score, variant, f"{percent:g} %", own["seed"].nunique(), *cells])
+    heads = [f"{what}, {head}" for what in ("cut", "best") for head in ("single", "tiles", "price")]
+    return Table(["cell", "target", "score", "variant", "level", "n", *heads], rows, 5) if rows else None
 
 
 def pays(middle, network):
     """From which level on, and at every level above, a network is better than dense, in words."""
     parts = []
     for measure, name in (("ms_1", "time at batch 1"), ("ms_32", "time at batch 32"), ("bytes", "memory")):
-        better = middle.xs(network, level="network")[measure] < middle.xs("dense", level="network")[measure]
+        ours = middle.xs(network, level="network")[measure].dropna()
+        if ours.empty:
+            continue
+        better = ours < middle.xs("dense", level="network")[measure].reindex(ours.index)
         from_here = better[::-1].cummin()[::-1]
         levels = list(from_here.index[from_here])
         parts.append(f"{name} from {levels[0]:g} % on" if levels else f"{name} at no level")

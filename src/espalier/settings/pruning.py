@@ -21,7 +21,7 @@ Structure = Enum("Structure", {name: name for name in ("weight", "unit", "block"
 Rule = Enum("Rule", {name: name for name in ("exact", "percentile")})
 Weights = Enum("Weights", {name: name for name in ("best", "last")})
 Mode = Enum("Mode", {name: name for name in ("until_regained", "while_improving", "fixed")})
-FORMATS = ("int8", "onnx", "torch")
+FORMATS = ("c", "c_int8", "int8", "onnx", "torch")
 
 
 @dataclass
@@ -103,6 +103,8 @@ class PruneConfig(TrainConfig):
         self.percent = list(range(10, 100 if units else 101, 10)) if self.percent is None else levels(self.percent, rounds)
         self.scope = self.scope or Scope["tensor" if units else "layer" if self.score == "obs" else "global"]
         self.export = formats(self.export)
+        if any(name.startswith("c") for name in self.export) and getattr(self.model, "readout", None) == "all_steps":
+            raise InputError("export=c writes what goes on for any number of steps; model.readout=all_steps has a fixed one")
         if units:
             self.check_units()
         self.score = self.checked_score()
@@ -153,8 +155,8 @@ class PruneConfig(TrainConfig):
         """Raise InputError about what only recurrent networks have, or can be shipped."""
         if self.target not in (Target.linear, Target.all) and self.structure != Structure.unit:
             raise InputError(f"target={self.target.name} names recurrent weights, model=feedforward has none: target=linear")
-        if self.export:
-            raise InputError("export writes recurrent networks: leave it away with model=feedforward")
+        if not set(formats(self.export)) <= {"c", "c_int8"}:
+            raise InputError("export writes recurrent networks, of model=feedforward only in C: export=c")
 
     def checked_score(self):
         """The name of a score of ours, or the plain keys of one of the user's.  Raises: InputError."""

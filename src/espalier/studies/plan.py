@@ -15,7 +15,7 @@ from espalier.settings.model import FeedForward
 from espalier.settings.training import short_name
 
 #: Format of an export -> how its files end.
-SUFFIX = {"onnx": ".onnx", "torch": ".pt", "int8": ".int8.onnx"}
+SUFFIX = {"onnx": ".onnx", "torch": ".pt", "int8": ".int8.onnx", "c": ".c", "c_int8": ".int8.c"}
 
 
 def train_run(config):

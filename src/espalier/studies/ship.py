@@ -8,10 +8,10 @@ from espalier.analysis import worth as figures
 from espalier.errors import InputError
 from espalier.learning.bases import load_base, load_own, rebuild
 from espalier.learning.bench import Bench
-from espalier.pruning import shrink
+from espalier.pruning import onnx, shrink
+from espalier.pruning.c import network as c
 from espalier.pruning.costs import STEPS, worth
 from espalier.pruning.export import export
-from espalier.pruning.onnx import milliseconds
 from espalier.pruning.running import maker
 from espalier.pruning.units import known_readers
 from espalier.runs import files, progress
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 COSTS = (
     "cell", "target", "score", "scope", "seed", "percent", "network", "parameters", "nonzero", "bytes", "multiply_adds", "ms_1",
-    "ms_32", "file_bytes", "onnx_bytes", "onnx_difference", "onnx_ms_1", "int8_bytes", "int8_error", "int8_ms_1", "note",
+    "ms_32", "file_bytes", "onnx_bytes", "onnx_difference", "onnx_ms_1", "int8_bytes", "int8_error", "int8_ms_1",
+    "c_difference", "note",
 )  # fmt: skip
 
 
@@ -67,17 +68,24 @@ def run(config):
                 progress.current.advance(1, f"level {percent} %: {error}", line=True)
                 continue
             found = worth(dense, masked, small, example, threads=config.threads)
-            written = {}
+            written, programs = {}, []
             for name in config.export:
-                quantize = "int8" if name == "int8" else None
+                quantize = "int8" if name.endswith("int8") else None
                 path = its / "export" / f"{percent}{SUFFIX[name]}"
                 (one,) = export(small, path, example, say=None, quantize=quantize)
+                if name in ("c", "c_int8"):
+                    passed = c.milliseconds(small, path, STEPS, example, quantize=quantize)
+                    row = {"name": name, "bytes": one["bytes"], "ms_1": passed}
+                    told = {"c_difference": "difference", "int8_error": "error", "note": "note"}
+                    programs.append(row | {ours: one.get(theirs) for ours, theirs in told.items()})
+                    continue
                 if name == "torch":
                     written["file_bytes"] = one["bytes"]
                     continue
-                written |= {f"{name}_bytes": one["bytes"], f"{name}_ms_1": milliseconds(one, maker(small, example)(1, STEPS))}
+                taken = onnx.milliseconds(one, maker(small, example)(1, STEPS))
+                written |= {f"{name}_bytes": one["bytes"], f"{name}_ms_1": taken}
                 written |= {"int8_error": one["error"]} if quantize else {"onnx_difference": one["difference"]}
-            for row in found:
+            for row in [*found, *programs]:
                 row["network"] = row.pop("name")
                 extra = {k: v for k, v in written.items() if k in COSTS} if row["network"] == "shrunk" else {}
                 rows.append({**key, "percent": percent, **row, **extra})
