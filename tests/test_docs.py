@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import espalier
 from espalier import names
+from espalier.pruning.c.check import compiler
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -34,6 +36,22 @@ def test_prune_your_own_lstm_runs_from_model_to_onnx(monkeypatch, tmp_path, caps
     fresh = {"model": scope["Tagger"]()}
     exec((tmp_path / "tagger.py").read_text(encoding="utf-8"), fresh)
     assert fresh["model"](scope["x"]).equal(scope["small"](scope["x"]))
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C compiler")
+def test_one_c_file_runs_from_a_gru_to_a_program(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "in-c.md").read_text(encoding="utf-8")
+    (code,), (program,) = (re.findall(rf"```{kind}\n(.*?)```", page, flags=re.S) for kind in ("python", "c"))
+    scope = {}
+    exec(code, scope)
+    assert len(program.strip().splitlines()) <= 16
+    (tmp_path / "main.c").write_text(program)
+    lines = re.search(r"```sh\n(cc .*?)```", page, flags=re.S).group(1)
+    said = subprocess.run(["sh", "-ec", lines], capture_output=True, text=True, check=True).stdout
+    told = [[float(one) for one in line.split(":")[1].split()] for line in said.splitlines()]
+    expected = scope["model"](scope["torch"].tensor([list(b"espalier")])).tolist()[0]
+    assert np.allclose(told, expected, atol=2e-6)
 
 
 def test_the_reference_names_everything_public_and_all_of_it_is_said():

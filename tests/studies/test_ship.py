@@ -6,9 +6,17 @@ import json
 import pandas as pd
 import pytest
 import torch
-from helpers import TINY_PRUNE
+from helpers import TINY_PRUNE, tiny_config
 
 from espalier.analysis import worth
+from espalier.learning.bases import rebuild
+from espalier.learning.bench import load_data
+from espalier.pruning import shrink
+from espalier.pruning.c import network
+from espalier.pruning.c.check import Compiled, compiler, temporary
+from espalier.pruning.c.write import Writer
+from espalier.runs import files
+from espalier.studies.plan import base_training
 
 UNITS = [*TINY_PRUNE, "cell=gru", "structure=unit", "percent=[50]", "curve=false", "logger=none", "retrain.max_epochs=1"]
 
@@ -109,7 +117,7 @@ def test_the_curve_of_units_ends_where_a_layer_would(door, tmp_path):
         (["structure=unit", "scope=gate"], "scope of units"),
         (["score=taylor"], "add structure=unit"),
         (["structure=block", "block=[0,1]"], "block must be"),
-        (["export=tflite"], "export must be among int8, onnx, torch"),
+        (["export=tflite"], "export must be among c, c_int8, int8, onnx, torch"),
     ],
 )
 def test_bad_input(door, overrides, told):
@@ -125,3 +133,38 @@ def test_pays_by_hand():
     ]
     middle = pd.DataFrame(rows).set_index(["percent", "network"])
     assert worth.pays(middle, "csr") == "time at batch 1 from 75 % on, time at batch 32 at no level, memory at no level"
+
+
+@pytest.mark.rendered
+@pytest.mark.skipif(compiler() is None, reason="no C compiler")
+def test_programs_in_c_are_weighed_and_tiles_are_priced(door, tmp_path):
+    """The network in C gives every test string the class that it has in torch."""
+    tiny = [override for override in UNITS if not override.startswith(("structure", "percent"))]
+    code, _, err = door("prune", "-m", *tiny, "structure=weight,block", "block=[8,4]", "percent=[90]", "export=c,c_int8")
+    assert code == 0, err
+    (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    rows = pd.read_csv(folder / "costs.csv")
+    assert list(rows["network"]) == [*worth.NETWORKS] * 2
+    programs = rows[rows["network"].isin(["c", "c_int8"])]
+    assert (programs["c_difference"] < 1e-5).all() and (programs["ms_1"] > 0).all() and programs["ms_32"].isna().all()
+    assert rows.loc[rows["network"] == "c_int8", "int8_error"].between(0, 0.5, inclusive="neither").all()
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "the program in C pays in time at batch 1 from 90 % on" in report and "What do tiles cost?" in report
+    written = next(path for path in (tmp_path / "outputs" / "prune").rglob("export/90.c") if "block" in str(path))
+    small = shrink(rebuild(files.load_tensors(written.parents[1] / "levels" / "90.pt", "level")), say=None).eval()
+    _, program, _, _ = network.translated(small)
+    writer = Writer(program, written, written.read_text().splitlines()[0].removeprefix("/* "))
+    assert writer.source == written.read_text()
+    test = load_data(base_training(tiny_config(tmp_path)).data).test
+    with torch.no_grad(), temporary() as there:
+        expected = small(test.sequences, test.lengths).argmax(1)
+        strings = [one[:length].numpy() for one, length in zip(test.sequences, test.lengths)]
+        found = [int(whole[0].argmax()) for whole, _ in Compiled(writer, there).run(strings)]
+    assert found == expected.tolist()
+
+
+def test_c_is_refused_before_work_where_it_cannot_be(door):
+    code, _, err = door("prune", "data=sine", "model.readout=all_steps", "export=c")
+    assert code != 0 and "export=c writes what goes on for any number of steps" in err
+    code, _, err = door("prune", *UNITS, "export=c89")
+    assert code != 0 and "export must be among c, c_int8, int8, onnx, torch" in err

@@ -7,7 +7,7 @@ from espalier.analysis.page import Table, number
 
 CAPTIONS = {
     "regain": "Retraining, epoch by epoch, of the levels that lost more than the tolerance.",
-    "worth": "Time of a forward pass and bytes, by level: dense, masked, torch's CSR, and shrunk.",
+    "worth": "How many times as fast as the dense network (above the line it pays), and bytes, by level.",
     "methods": "Methods: test against the share of weights left, and at the highest level by epochs of retraining spent.",
     "structures": "Units or blocks beside single weights, by the share of weights left: equal percents are not equal sizes.",
     "variation": "Shares of the units in the movement of their layer, and the two points that decide which are redundant.",

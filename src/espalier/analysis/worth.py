@@ -5,6 +5,7 @@ import math
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import LogLocator, NullLocator
 
 from espalier.analysis import tables
 from espalier.analysis.figures import STYLE, grid, save
@@ -25,12 +26,14 @@ EXPORTED = {
     "int8_ms_1": ("ms, batch 1", ".3f"), "int8_error": ("off by, of the largest output", ".2g"),
     "file_bytes": ("state dict, bytes", ",.0f"),
 }  # fmt: skip
-PANELS = {"ms_1": "batch 1, ms", "ms_32": "batch 32, ms", "bytes": "KiB"}
+PANELS = {"ms_1": "times as fast as dense, batch 1", "ms_32": "times as fast as dense, batch 32", "bytes": "KiB"}
 
 
 @matplotlib.rc_context(STYLE)
 def draw(folder, rows):
-    """rows: those of costs.csv.  Figure `worth`: a panel per measure, a row per cell and target."""
+    """rows: those of costs.csv.  Figure `worth`: a panel per measure, a row per cell and target; where a network is above the
+    line at 1, it pays.
+    """
     frame = pd.DataFrame(rows)
     frame = frame[frame["ms_1"].notna()] if "ms_1" in frame else frame.head(0)
     if frame.empty:
@@ -39,16 +42,31 @@ def draw(folder, rows):
     figure, axes = grid(3 * len(kinds), 4.0, 3.2)
     panels = [(about, part, panel) for about, part in kinds for panel in PANELS.items()]
     for axis, ((cell, target), part, (column, title)) in zip(axes, panels):
+        middle = part.groupby(["network", "percent"])[column].median().astype(float)
         for name, (colour, marker, line) in NETWORKS.items():
-            own = part[part["network"] == name].groupby("percent")[column].median().dropna()
-            values = own.to_numpy(dtype=float) / (1024 if column == "bytes" else 1)
-            if len(values):
-                how = {"marker": marker, "markersize": 4, "color": colour, "linestyle": line, "linewidth": 1.2}
-                axis.plot(own.index, values, label=CALLED.get(name, name), **how)
+            if name not in middle.index or middle[name].isna().all():
+                continue
+            values = middle[name].dropna()
+            values = values / 1024 if column == "bytes" else (middle["dense"] / values).dropna()
+            how = {"marker": marker, "markersize": 4, "color": colour, "linestyle": line, "linewidth": 1.2}
+            axis.plot(values.index, values, label=CALLED.get(name, name), **how)
         which = f"{tables.NAMES.get(cell, cell)}, {target}: " if len(kinds) > 1 else ""
-        axis.set(title=which + title, xlabel="percent removed", ylim=(0, None))
+        axis.set(title=which + title, xlabel="percent removed")
+        if column == "bytes":
+            axis.set_ylim(0, None)
+        else:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_locator(NullLocator())
+            axis.axhline(1, color="#22223b", linewidth=0.6)
         ticks = np.array(sorted(part["percent"].unique()), dtype=float)
         axis.set_xticks(ticks[:: max(1, len(ticks) // 6)])
+    for place in range(len(PANELS)):  # the same of every row, for they are compared
+        own = axes[place :: len(PANELS)]
+        low, high = min(axis.get_ylim()[0] for axis in own), max(axis.get_ylim()[1] for axis in own)
+        for axis in own:
+            axis.set_ylim(low, high)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=7)
     save(figure, folder, "worth")
 

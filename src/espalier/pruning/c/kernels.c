@@ -1,5 +1,10 @@
 /* == head == */
-#if (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9)) && !defined(@P@_PLAIN)
+#if defined(__SSE2__) || defined(__ARM_NEON) || defined(__ALTIVEC__) || defined(__wasm_simd128__)
+#define HAS_VECTORS 1
+#else
+#define HAS_VECTORS 0
+#endif
+#if HAS_VECTORS && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9)) && !defined(@P@_PLAIN)
 #define VECTORS 1
 typedef float v8 __attribute__((vector_size(32)));
 typedef float v4 __attribute__((vector_size(16)));

@@ -26,6 +26,8 @@ COSTS = {
         "csr": (0.27, 0.2),
     },
 }
+#: A product that takes up to so many times as long counts as equally fast.
+HARDLY = 1.1
 #: Numbers of vectors are this long: every group of rows, and every vector that a matrix reads, is filled up with zeros.
 LANES = 8
 #: Places of tiles are told in 16 bits.
@@ -84,12 +86,24 @@ def cost(matrix, layout, quantize=None):
     return each * there.sum() + group * len(there)
 
 
+def size(matrix, layout, quantize=None):
+    """Bytes of the values of a widened matrix, and of what says where they are."""
+    there, (height, width) = filled(matrix, layout), TILES[layout]
+    values = there.sum() * height * width * (1 if quantize else 4)
+    return values + (0 if layout == "dense" else 2 * there.sum() + 4 * (len(there) + 1))
+
+
 def chosen(matrix, layout=None, quantize=None):
-    """The layout for a widened matrix: as asked, or the one whose product takes least.  Raises: InputError."""
+    """The layout for a widened matrix: as asked, or the smallest of those whose product takes least, or hardly more.
+
+    Raises: InputError.
+    """
     fits = [name for name, (_, width) in TILES.items() if name == "dense" or matrix.shape[1] // width < MOST_PLACES]
     if layout is not None and layout not in fits:
         raise InputError(f"layout {layout} cannot hold {matrix.shape[1]} columns; leave it away")
-    return layout or min(fits, key=lambda name: cost(matrix, name, quantize))
+    costs = {name: cost(matrix, name, quantize) for name in fits}
+    fast = [name for name in fits if costs[name] <= HARDLY * min(costs.values())]
+    return layout or min(fast, key=lambda name: size(matrix, name, quantize))
 
 
 def laid(matrix, layout, quantize=None):

@@ -56,7 +56,7 @@ class Sequences:
         if self.function:
             longer = tensors(self._made(1, STEPS[1]))[0]
             moving = [k for k, (a, b) in enumerate(zip(sequence.shape, longer.shape)) if a != b]
-            if moving and moving[0] < 2:
+            if moving:
                 return "time", moving[0]
             if layers:
                 raise InputError(f"{self.name} takes so many steps and no others, which the C export does not know")
@@ -145,7 +145,7 @@ class Sequences:
         """The dimension of the batch, or None where there is none beside what counts as time."""
         if self.kind == "step":
             return 0 if sequence.dim() > 1 else None
-        return 1 - self.place if self.kind == "time" and sequence.dim() > 2 else None
+        return int(self.place == 0) if self.kind == "time" and sequence.dim() > 2 else None
 
     @torch.no_grad()
     def expected(self, sequence):

@@ -42,9 +42,8 @@ class Writer(Statements):
         self._offsets()
         advance, readout = self._body(self.first), self._body(self.then) + self._ends()
         self.about = self._about()
-        self.title, self.libm = title, False
-        self.bodies = advance, readout
-        self.header = self._header()
+        self.title = title
+        self.source, self.header = self._source(advance, readout), self._header()
 
     # What is where
 
@@ -212,10 +211,8 @@ class Writer(Statements):
         found = [(f"x{self.numbers[node]}", offset) for node, offset in self.offsets.items()]
         return [f"float *{name} = work + block * {offset};" for name, offset in found if name in named]
 
-    @property
-    def source(self):
+    def _source(self, advance, readout):
         P, p, program = self.upper, self.prefix, self.program
-        advance, readout = self.bodies
         kind = "int" if program.source.kind == "tokens" else "float"
         pieces = sections(P, polynomials())
         order = ["head", "int8" if self.quantize else "float", "activations"]
@@ -230,7 +227,6 @@ class Writer(Statements):
         ]
         text = [
             *self._comment(), f'#include "{self.name}.h"', "#include <math.h>", "#include <string.h>", "",
-            *([f"#define {P}_LIBM"] if self.libm else []),
             "".join(pieces[name] for name in order), *self.arrays, "",
             f"enum {{ STEP_FLOATS = {self.total}, GATE_FLOATS = {self.gates}, INNER_FLOATS = {self.inner} }};", "",
             f"void {p}_reset({p}_state *state)", "{", "memset(state, 0, sizeof *state);", *self.resets, "}", "",
@@ -239,7 +235,7 @@ class Writer(Statements):
             "const int t0 = 0;", *self._pointers(advance), "(void)t0, (void)state, (void)in, (void)n;", *advance, "}", "",
             "/* What comes out after step t0 and the n - 1 that follow. */",
             "static void readout(float *work, int block, int t0, int n, int steps, float *out)", "{",
-            *self._pointers([*readout, *out]), "(void)steps;", *readout, *out, "}", "",
+            *self._pointers([*readout, *out]), "(void)t0, (void)n, (void)steps;", *readout, *out, "}", "",
         ]  # fmt: skip
         if program.whole:
             ends = "0, steps" if program.every_step or self.end else "steps - 1, 1"
