@@ -1,6 +1,6 @@
 """Whether a network that prune.py trained, 90 % of it removed in tiles, is as accurate in C as in torch on all test strings.
 
-    python benchmarks/c_accuracy.py [overrides of prune.py but those of the data, such as cell=gru]
+    python benchmarks/c_accuracy.py [overrides of prune.py such as cell=gru]
 
 Runs prune.py in a folder of its own and compiles the file that it exported. Exits with 1 if the accuracies differ.
 """
@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from omegaconf import OmegaConf
 
 from espalier.learning.bases import rebuild
 from espalier.learning.bench import load_data
@@ -19,7 +20,7 @@ from espalier.pruning.c.check import FAST, Compiled, temporary
 from espalier.pruning.c.network import translated
 from espalier.pruning.c.write import Writer
 from espalier.runs import files
-from espalier.settings import PruneConfig
+from espalier.settings import PruneConfig, Reber
 from espalier.studies.plan import base_training
 
 PRUNE = ["cell=lstm", "percent=[90]", "structure=block", "block=[8,4]", "export=c", "curve=false"]
@@ -34,7 +35,8 @@ def main():
         _, program, _, _ = translated(small)
         writer = Writer(program, written, written.read_text().splitlines()[0].removeprefix("/* "))
         assert writer.source == written.read_text(), "what was exported is not what is exported now"
-        test = load_data(base_training(PruneConfig()).data).test
+        config = OmegaConf.to_container(OmegaConf.load(written.parents[1] / "config.yaml"))
+        test = load_data(base_training(PruneConfig(data=Reber(**config["data"]))).data).test
         with torch.no_grad(), temporary() as there:
             logits = torch.cat([small(*part) for part in zip(test.sequences.split(100), test.lengths.split(100))])
             strings = [one[:length].numpy() for one, length in zip(test.sequences, test.lengths)]

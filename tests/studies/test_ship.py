@@ -163,8 +163,6 @@ def test_programs_in_c_are_weighed_and_tiles_are_priced(door, tmp_path):
     assert found == expected.tolist()
 
 
-def test_c_is_refused_before_work_where_it_cannot_be(door):
-    code, _, err = door("prune", "data=sine", "model.readout=all_steps", "export=c")
-    assert code != 0 and "export=c writes what goes on for any number of steps" in err
+def test_an_unknown_format_is_refused(door):
     code, _, err = door("prune", *UNITS, "export=c89")
     assert code != 0 and "export must be among c, c_int8, int8, onnx, torch" in err

@@ -103,8 +103,6 @@ class PruneConfig(TrainConfig):
         self.percent = list(range(10, 100 if units else 101, 10)) if self.percent is None else levels(self.percent, rounds)
         self.scope = self.scope or Scope["tensor" if units else "layer" if self.score == "obs" else "global"]
         self.export = formats(self.export)
-        if any(name.startswith("c") for name in self.export) and getattr(self.model, "readout", None) == "all_steps":
-            raise InputError("export=c writes what goes on for any number of steps; model.readout=all_steps has a fixed one")
         if units:
             self.check_units()
         self.score = self.checked_score()

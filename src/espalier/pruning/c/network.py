@@ -29,7 +29,7 @@ def translated(model, example=None):
             raise InputError(f"{name} holds values that are not finite")
     made = Sequences(model, example)
     program = folded(copy.deepcopy(made.program))
-    given = [made.sequence(steps, seed) for steps, seed in TRIED]
+    given = [made.sequence(made.steps or steps, seed) for steps, seed in TRIED]
     expected = [made.expected(one).double() for one in given]
     numbers = [made.numbers(one) for one in given]
     for one, theirs in zip(numbers, expected):
@@ -76,7 +76,7 @@ def milliseconds(model, path, steps, example=None, layout=None, quantize=None):
     made, program, _, _ = translated(model, example)
     writer = Writer(program, path, "", layout, quantize)
     with temporary() as folder:
-        return Compiled(writer, folder, FAST).milliseconds(made.numbers(made.sequence(steps, 1)).numpy())
+        return Compiled(writer, folder, FAST).milliseconds(made.numbers(made.sequence(made.steps or steps, 1)).numpy())
 
 
 def _title(name, program):

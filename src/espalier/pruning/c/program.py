@@ -32,6 +32,8 @@ PAIRS = {
     "maximum": torch.maximum,
     "minimum": torch.minimum,
 }
+#: Nodes of the end of a sequence, made of its steps.
+ENDS = ("take", "all_steps")
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 
 
@@ -40,7 +42,8 @@ class Node:
     """Numbers of a time step, `width` of them, made from those of other nodes.
 
     kind: `input`, `tokens`, `embedding`, `cell`, `memory` (of an LSTM), `linear`, `map`, `affine`, `pair`, `concat`, `slice`,
-    `softmax`, `running` (mean, sum or maximum so far) or `take` (the first or last step, where a layer reads backwards).
+    `softmax`, `running` (mean, sum or maximum so far), `take` (the first or last step, where a layer reads backwards) or
+    `all_steps`, side by side.
     matrices: of `linear` one `(width, width of the input)` per input; of `cell` likewise i2h per input, then h2h.
     more: numbers, words and vectors by name.  name: of the layer, for people.
     """
@@ -59,12 +62,13 @@ class Node:
 @dataclass
 class Program:
     """nodes: in the order in which they are computed, the input first; output: the last; every_step: whether it is told after
-    every step, or after the last one alone.
+    every step, or after the last one alone; steps: how many every sequence must have, None where there may be any.
     """
 
     nodes: list
     output: Node
     every_step: bool
+    steps: int | None = None
 
     @property
     def source(self):
@@ -72,8 +76,8 @@ class Program:
 
     @property
     def whole(self):
-        """Whether the whole sequence must be there: a layer reads it from its end, or its first step is read at the end."""
-        return any(node.more.get("reverse") or node.kind == "take" for node in self.nodes)
+        """Whether the whole sequence must be there: a layer reads it from its end, or other steps than the last."""
+        return self.steps is not None or any(node.more.get("reverse") or node.kind in ENDS for node in self.nodes)
 
     def matrices(self):
         """(node, number of the matrix) of every matrix."""
@@ -114,6 +118,8 @@ def _computed(node, given, sequence):
         return given[0][..., more["first"] : more["first"] + node.width]
     if node.kind == "softmax":
         return (F.log_softmax if more["log"] else F.softmax)(given[0], -1)
+    if node.kind == "all_steps":
+        return given[0].reshape(-1)
     if node.kind == "take":
         return given[0][0 if more["first"] else -1]
     if node.kind == "running":

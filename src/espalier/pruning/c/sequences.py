@@ -30,13 +30,39 @@ class Sequences:
         self.function = example if callable(example) else maker(self.model) if example is None else None
         self.fixed = None if self.function else given(example)
         first = self._made(1, STEPS[0])
-        self.kind, self.place = self._time(first)
+        self.kind, places = self._time(first)
         self._check(first)
-        self.program, self.outputs, self.states = self._traced(STEPS[0])
-        if self.kind != "step":
-            other = self._traced(STEPS[1])[0]
-            if _told(self.program) != _told(other):
-                raise InputError(f"what {self.name} computes depends on the number of steps, which the C export does not know")
+        #: Number of steps of every sequence, None where there may be any.
+        self.steps, problem = None, None
+        for self.place in places:
+            try:
+                self._understand()
+                return
+            except InputError as error:
+                problem = problem or error
+        raise problem
+
+    def _understand(self):
+        """Trace two numbers of steps, or the only one that the model takes."""
+        own = tensors(self.fixed)[0].shape[self.place] if self.fixed and self.kind == "time" else STEPS[0]
+        traced, problem = {}, None
+        for steps in (STEPS[0], STEPS[1], own):
+            if steps == own and traced:
+                continue
+            try:
+                traced[steps] = self._traced(steps)
+            except InputError:
+                raise
+            except Exception as error:  # whatever the model says to so many steps
+                problem = problem or error
+        if not traced:
+            first = (str(problem).splitlines() or [""])[0]
+            raise InputError(f"{self.name} does not take the example: {type(problem).__name__}: {first}")
+        self.steps = next(iter(traced)) if len(traced) == 1 else None
+        self.program, self.outputs, self.states = next(iter(traced.values()))
+        self.program.steps = self.steps
+        if self.steps is None and len({repr(_told(program)) for program, _, _ in traced.values()}) > 1:
+            raise InputError(f"what {self.name} computes depends on the number of steps, which the C export does not know")
 
     # Inputs
 
@@ -46,7 +72,7 @@ class Sequences:
         return self.fixed
 
     def _time(self, first):
-        """(kind, dimension of the first input that is time)."""
+        """(kind, dimensions of the first input that may be time, the likeliest first)."""
         values = tensors(first)
         if not values or values[0].dim() == 0:
             raise InputError(f"{self.name} takes no tensor that could be a sequence")
@@ -57,14 +83,15 @@ class Sequences:
             longer = tensors(self._made(1, STEPS[1]))[0]
             moving = [k for k, (a, b) in enumerate(zip(sequence.shape, longer.shape)) if a != b]
             if moving:
-                return "time", moving[0]
-            if layers:
-                raise InputError(f"{self.name} takes so many steps and no others, which the C export does not know")
-        elif layers:
-            return "time", 1 if self._batched(sequence) and all(one.batch_first for one in layers) else 0
-        elif self._batched(sequence) and cells:
-            return "time", 1
-        return ("step", None) if cells and len(values) > 1 else ("examples", 0)
+                return "time", moving[:1]
+            self.fixed, self.function = (first, None) if layers else (None, self.function)
+        if not self.function and layers:
+            if not self._batched(sequence):
+                return "time", [0]
+            return "time", [1, 0] if all(one.batch_first for one in layers) else [0, 1]
+        if not self.function and self._batched(sequence) and cells:
+            return "time", [1]
+        return ("step", [None]) if cells and len(values) > 1 else ("examples", [0])
 
     def _check(self, first):
         for one in tensors(first)[1:]:

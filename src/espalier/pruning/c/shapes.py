@@ -37,6 +37,9 @@ class Shapes:
         if "part" in value.dims and len(output.shape) > 0 and output.shape[-1] == value.node.width:
             before = ["time" if size == self.steps else "one" for size in output.shape[:-1]]
             return replace(value, dims=(*before, "channel"))
+        width, roles = self.steps * value.node.width, [role for role in value.dims if role != "one"]
+        if roles == ["time", "channel"] and output.shape[-1] == output.numel() == width:
+            return Value(self.node("all_steps", [value.node], width), ("one",) * (output.dim() - 1) + ("channel",), -1)
         if "channel" in value.dims and output.dim() == values.dim() + 1:
             place = value.dims.index("channel")
             if output.shape[:place] == values.shape[:place] and output.shape[place + 2 :] == values.shape[place + 1 :]:

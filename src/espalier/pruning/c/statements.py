@@ -189,6 +189,12 @@ class Statements:
         lines = self._each(node, f"y[k] = ({so_far}[k] += a[k]) / state->seen{k}[0];")
         return [lines[0], f"state->seen{k}[0] += 1.0f;", *lines[1:]]
 
+    def _on_all_steps(self, node):
+        (one,) = node.inputs
+        lines = [f"float *y = {self._at(node, '0')};", "for (int t = 0; t < steps; t++)"]
+        lines += [f"    memcpy(y + t * {one.width}, {self._at(one)}, {one.width} * sizeof *y);"]
+        return ["{", *lines, *self._rest(node), "}"]
+
     def _on_take(self, node):
         (one,) = node.inputs
         step = "0" if node.more["first"] else "steps - 1"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from espalier.pruning.c.layouts import chosen, laid, padded, widened
-from espalier.pruning.c.program import GATES
+from espalier.pruning.c.program import ENDS, GATES
 from espalier.pruning.c.statements import Statements
 from espalier.pruning.c.text import indented, literal, polynomials, sections
 
@@ -77,7 +77,7 @@ class Writer(Statements):
             if node.kind in ("cell", "running", "input", "tokens") or node in needed:
                 needed |= {node, *node.inputs}
         for node in self.program.nodes:
-            if node.kind == "take" or any(one in ends for one in node.inputs):
+            if node.kind in ENDS or any(one in ends for one in node.inputs):
                 ends.add(node)
         nodes = self.program.nodes
         first = [node for node in nodes if node in needed and node not in ends]
@@ -137,7 +137,7 @@ class Writer(Statements):
         floats = sum(size for _, size in self.state)
         work = self.total + self.gates
         if self.program.whole:
-            floats += MOST_STEPS * work + self.inner
+            floats += (self.program.steps or MOST_STEPS) * work + max(self.inner, 1)
         weights = sum(int(one.numel()) for node in self.program.nodes for one in node.matrices)
         kept = sum(int((one != 0).sum()) for node in self.program.nodes for one in node.matrices)
         about = {"flash": self.flash, "state": max(4 * floats, 1), "weights": weights, "kept": kept}
@@ -155,9 +155,7 @@ class Writer(Statements):
             f"Constants (flash): {about['flash']:,} bytes. {self.prefix}_state (RAM): {about['state']:,} bytes.",
         ]
         if self.program.whole:
-            lines.append(
-                f"A layer reads from the end: {self.prefix}_run takes whole sequences, of {self.upper}_MAX_STEPS at most."
-            )
+            lines.append(f"It needs whole sequences: there is {self.prefix}_run, and no step.")
         else:
             lines.append(
                 f"Stack: {about['stack_step']:,} bytes of {self.prefix}_step, {about['stack_run']:,} of {self.prefix}_run."
@@ -174,8 +172,9 @@ class Writer(Statements):
         kind, what = ("int", "token codes") if tokens else ("float", "numbers")
         told = [f"/* {self.title}", " *"]
         if program.whole:
+            most = "always" if program.steps else "at most"
             told += [
-                f" * {p}_run reads {kind} in[steps * {P}_INPUTS] from the first step to the last, at most {P}_MAX_STEPS, and",
+                f" * {p}_run reads {kind} in[steps * {P}_INPUTS] from the first step to the last, {most} {P}_MAX_STEPS, and",
                 f" * writes float out[{'steps * ' if program.every_step else ''}{P}_OUTPUTS].",
             ]
         else:
@@ -194,7 +193,8 @@ class Writer(Statements):
         lines += [f"#define {P}_CODES {codes}"] if tokens else []
         lines += [f"#define {P}_EVERY_STEP {int(program.every_step)}"]
         if program.whole:
-            lines += [f"#ifndef {P}_MAX_STEPS", f"#define {P}_MAX_STEPS {MOST_STEPS}", "#endif"]
+            define = f"#define {P}_MAX_STEPS {program.steps or MOST_STEPS}"
+            lines += [define] if program.steps else [f"#ifndef {P}_MAX_STEPS", define, "#endif"]
         fields = [f"    float {name}[{size}];" for name, size in self.state]
         if program.whole:
             fields.append(f"    float work[{P}_MAX_STEPS * {self.total + self.gates} + {max(self.inner, 1)}];")
@@ -242,7 +242,8 @@ class Writer(Statements):
             count = "steps" if program.every_step else "1"
             text += [
                 f"int {p}_run({p}_state *state, const {kind} *in, int steps, float *out)", "{",
-                f"if (steps < 1 || steps > {P}_MAX_STEPS) return -1;", f"{p}_reset(state);",
+                f"if (steps {f'!= {P}_MAX_STEPS' if program.steps else f'< 1 || steps > {P}_MAX_STEPS'}) return -1;",
+                f"{p}_reset(state);",
                 f"advance(state, state->work, {P}_MAX_STEPS, in, steps);",
                 f"readout(state->work, {P}_MAX_STEPS, {ends}, steps, out);", f"return {count};", "}",
             ]  # fmt: skip
