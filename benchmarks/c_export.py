@@ -9,6 +9,7 @@ import copy
 import io
 import platform
 import statistics
+import sys
 import time
 import warnings
 
@@ -22,6 +23,8 @@ from espalier.pruning.c.check import FAST, Compiled, temporary
 from espalier.pruning.c.network import translated
 from espalier.pruning.c.write import Writer
 
+#: Percent removed in tiles -> how many times as fast as torch's dense layer it must be.
+LEAST = {0: 0.9, 80: 3.0, 90: 5.0}
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -83,6 +86,7 @@ def table(size, steps, rounds):
     print(f"size {size}, {steps} steps, batch 1, one thread; times as fast as torch's dense layer, median of {rounds} rounds")
     heads = "cell", "removed", "structure", "torch ms", "C ms", "C", "ORT", "C int8", "KiB"
     print("".join(f"{head:>10}" for head in heads), " layouts")
+    failed = False
     for name, kind in CELLS.items():
         torch.manual_seed(0)
         dense = kind(size, size, batch_first=True).eval()
@@ -95,6 +99,9 @@ def table(size, steps, rounds):
                 kept = ", ".join(sorted({own.layout for own in writer.matrices.values()}))
                 cells.append(f"{writer.about['flash'] / 1024:.0f}")
                 print("".join(f"{one:>10}" for one in cells), f" {kept}", flush=True)
+                if structure == "block":
+                    failed |= speeds[0] < LEAST.get(percent, 0) or (percent >= 50 and speeds[0] <= speeds[1])
+    return failed
 
 
 def model(size, quantize):
@@ -139,4 +146,4 @@ if __name__ == "__main__":
             print(quantize or "single precision")
             model(asked.size, quantize)
     else:
-        table(asked.size, asked.steps, asked.rounds)
+        sys.exit(table(asked.size, asked.steps, asked.rounds))
