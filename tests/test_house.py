@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "espalier"
 #: Who may import whom: only what stands in an earlier row, or its own package.
 FLOORS = (
     ("errors",), ("names",), ("runs", "tasks"), ("graphs", "data"), ("nn", "pruning", "analysis"), ("published",),
-    ("learning",), ("schedules", "settings"), ("studies",), ("cli",),
+    ("learning",), ("schedules", "settings"), ("studies",), ("overrides",), ("cli",),
 )  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 

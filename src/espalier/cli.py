@@ -14,9 +14,11 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from espalier import overrides
 from espalier import settings as schema
 from espalier.errors import InputError
 from espalier.studies import stories
+from espalier.studies.plan import RUNS
 
 #: launcher -> extra of ours that installs it
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}
@@ -93,6 +95,7 @@ def door(name):
         sys.argv = [re.sub(r"^export=(\w+(?:,\w+)+)$", r"export=[\1]", argument) for argument in sys.argv]
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions reach us instead of being printed
         try:
+            sys.argv[1:] = overrides.checked(sys.argv[1:], name, RUNS, conf())
             run()
         except (HydraException, OmegaConfBaseException) as error:
             give_up(InputError(one_line(error)))

@@ -191,8 +191,8 @@ def test_result_names_the_baselines_and_the_base(config):
     run = finished(config())
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
     assert result["base"].endswith("best.pt") and 0 <= result["base_accuracy"] <= 1
-    tables_and_levels = {"results.csv", "summary.csv", "curve.csv", "survivors.csv", "levels/50.pt", "levels/90.pt"}
-    assert set(result["files"]) == tables_and_levels
+    vouched = {"config.yaml", "results.csv", "summary.csv", "curve.csv", "survivors.csv", "levels/50.pt", "levels/90.pt"}
+    assert set(result["files"]) == vouched
     before = without_seconds(run / "results.csv")
     (training,) = (run.directory.parents[2] / "trainings").glob("*-prune_90-*/seed_0")
     for damaged in (run / "levels" / "90.pt", training / "last.pt", training / "result.json"):

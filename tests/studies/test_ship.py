@@ -82,7 +82,7 @@ def test_what_is_left_of_nothing_is_told(door, tmp_path):
     path, rows = costs(tmp_path)
     assert [row["percent"] for row in rows].count("50") == 4
     told = json.loads((path.parent / "export" / "done.json").read_text(encoding="utf-8"))
-    assert set(told) == {"50", "100"}
+    assert set(told["levels"]) == {"50", "100"}
 
 
 @pytest.mark.parametrize("score", ["incoming", "outgoing", "activation", "taylor", "random"])

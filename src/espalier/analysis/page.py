@@ -83,8 +83,23 @@ def shown(folder, captions):
     return [
         (markupsafe.Markup(inline(path.read_text(encoding="utf-8"), name)), captions[name])
         for name, path in paths.items()
-        if path.exists()
+        if is_drawing(path)
     ]
+
+
+def is_drawing(path):
+    """Whether a file is a whole SVG."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return "<svg" in text and text.rstrip().endswith("</svg>")
+
+
+def drawn(folder):
+    """Whether there are figures in a folder, and all of them whole."""
+    paths = list((folder / "figures").glob("*.svg"))
+    return bool(paths) and all(map(is_drawing, paths))
 
 
 def inline(drawing, name):

@@ -12,11 +12,16 @@ from pathlib import Path
 
 from espalier.errors import InputError
 
+#: Key of the hash of a JSON file's own content, and how long that is.
+SEAL, SEAL_LENGTH = "sha256", 64
+
 
 @contextlib.contextmanager
 def whole(path):
     """A binary file to write to; `path` holds all of it afterwards, or, if anything fails, what it held before."""
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder where a file must be written: remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -29,6 +34,13 @@ def whole(path):
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def refuse_irregular(path, what=""):
+    """Raise InputError about a path that is there, but is no file with an end: a device, a pipe, a socket."""
+    path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{what} {path} is no regular file but a device or a pipe: copy what it holds to a file".strip())
 
 
 def write_text(path, text):
@@ -46,6 +58,35 @@ def read_json(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def sealed(content):
+    """A dict for `write_json` with the hash of all of it in front."""
+    return {SEAL: _hash_of(content), **content}
+
+
+def untouched(content):
+    """Whether a dict that was read is what was sealed; what was written before there were seals counts as such."""
+    first = next(iter(content.items()), ("", ""))
+    if first[0] == SEAL:
+        return first[1] == _hash_of({key: value for key, value in content.items() if key != SEAL})
+    return SEAL not in content and not (isinstance(first[1], str) and len(first[1]) == SEAL_LENGTH)
+
+
+def vouched(directory, digests):
+    """The first file of a dict of digests by name that is missing or another than it was; None if all are as they were."""
+    for name, expected in digests.items():
+        try:
+            right = digest(Path(directory) / name) == expected
+        except InputError:
+            right = False
+        if not right:
+            return Path(directory) / name
+    return None
+
+
+def _hash_of(content):
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def write_rows(path, columns, rows):
@@ -71,6 +112,7 @@ def load_tensors(path, what):
     """`torch.load` that runs no code.  Raises: InputError naming the file: missing, truncated, or holding more than tensors."""
     import torch
 
+    refuse_irregular(path, what)
     try:
         with open(path, "rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -88,6 +130,7 @@ def load_tensors(path, what):
 
 def digest(path):
     """SHA-256 of a file's content, as hex.  Raises: InputError if it cannot be read."""
+    refuse_irregular(path)
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:

@@ -21,7 +21,7 @@ class Progress:
     """
 
     def __init__(self, jobs=1):
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
         self.jobs, self.started = jobs, time.monotonic()
         self.done = 0  # jobs
         self.label, self.units, self.reached = "", 1.0, 0.0
@@ -35,9 +35,9 @@ class Progress:
         try:
             if sys.stderr.isatty():
                 columns = (
-                    TextColumn("{task.description}"),
+                    TextColumn("{task.description}", markup=False),
                     BarColumn(24),
-                    TextColumn("{task.percentage:3.0f} %  {task.fields[now]}"),
+                    TextColumn("{task.percentage:3.0f} %  {task.fields[now]}", markup=False),
                 )
                 with Bars(*columns, console=self.console, transient=True, refresh_per_second=4) as bars:
                     self.bar = bars, bars.add_task(self._place(), total=1.0, now="preparing")
@@ -101,7 +101,7 @@ def watching(runs, poll=1.0):
 
     On a terminal the table lives in place; elsewhere each job gets a line when it ends.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     for run in runs:
         (run / "status.json").unlink(missing_ok=True)
     stop, started, told = threading.Event(), time.monotonic(), set()

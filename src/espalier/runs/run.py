@@ -32,14 +32,13 @@ def read_result(directory):
     if not isinstance(result, dict) or not isinstance(result.get("files"), dict):
         log.warning("%s is damaged; the run is done again", path)
         return None
-    for name, expected in result["files"].items():
-        try:
-            right = files.digest(path.parent / name) == expected
-        except InputError:
-            right = False
-        if not right:
-            log.warning("%s is missing or damaged; the run is done again", path.parent / name)
-            return None
+    if not files.untouched(result):
+        log.warning("%s was changed; the run is done again", path)
+        return None
+    wrong = files.vouched(path.parent, result["files"])
+    if wrong is not None:
+        log.warning("%s is missing or damaged; the run is done again", wrong)
+        return None
     return result
 
 
@@ -62,9 +61,9 @@ class Run:
         return read_result(self.directory)
 
     def finish(self, result, names):
-        """Write result.json: the run is done.  names: the files it vouches for."""
-        content = {**result, "versions": versions(), "files": {name: files.digest(self / name) for name in names}}
-        files.write_json(self / "result.json", content)
+        """Write result.json: the run is done.  names: the files it vouches for, beside config.yaml and itself."""
+        vouched = {name: files.digest(self / name) for name in ("config.yaml", *names)}
+        files.write_json(self / "result.json", files.sealed({**result, "versions": versions(), "files": vouched}))
 
     def start(self):
         """Make the directory and write config.yaml; an older result.json is no longer true."""

@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from espalier.errors import InputError, doubt
 from espalier.settings.checks import keys
 from espalier.settings.data import KINDS
+from espalier.settings.means import refuse_beyond
 from espalier.settings.pruning import PruneConfig
 from espalier.settings.search import StructureConfig
 from espalier.settings.training import TrainConfig
@@ -24,6 +25,7 @@ def to_config(composed):
     try:
         config = OmegaConf.to_object(composed)
         refuse_unknown(composed, type(config))
+        refuse_beyond(config)
         return config
     except InputError as error:
         raise InputError(str(error).splitlines()[0]) from None
@@ -43,13 +45,17 @@ def refuse_unknown(composed, kind):
 
 def from_yaml(path, kind):
     """The configuration object in a run's config.yaml. Runs of before the kinds of data had keys of their own had all of them:
-    those that mean nothing are passed over.
+    those that mean nothing are passed over.  Raises: InputError if the file is damaged.
     """
-    stored = OmegaConf.load(path)
-    if "name" in stored.data and "_target_" not in stored.data:
-        known = keys(KINDS[stored.data.name])
-        stored.data = {key: value for key, value in stored.data.items() if key in known}
-    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), stored))
+    try:
+        stored = OmegaConf.load(path)
+        if "name" in stored.data and "_target_" not in stored.data:
+            known = keys(KINDS[stored.data.name])
+            stored.data = {key: value for key, value in stored.data.items() if key in known}
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), stored))
+    except Exception as error:  # of YAML, of OmegaConf, or of a key that is not there
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} is damaged ({first}): delete the run's folder, or run its command again") from None
 
 
 def register():

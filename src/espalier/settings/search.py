@@ -35,6 +35,9 @@ class Graph:
         check_nodes(self.nodes)
         for name in ("attach", "neighbours", "tries"):
             positive(f"graph.{name}", getattr(self, name))
+        for name in ("attach", "neighbours"):
+            if getattr(self, name) > 1:
+                raise InputError(f"graph.{name} is a share of the nodes, at most 1, got {getattr(self, name):g}")
         for name in ("rewire", "probability"):
             values = getattr(self, name)
             if not values or not all(0 <= value <= 1 for value in values):
@@ -55,6 +58,10 @@ class Predictor:
                 f"predictor.regressors must be among {', '.join(REGRESSORS)}, or import paths, "
                 f"got {', '.join(unknown) or 'none'}"
             )
+        if len(set(self.regressors)) < len(self.regressors):
+            raise InputError(f"predictor.regressors names one twice: {', '.join(self.regressors)}")
+        if not 0 <= self.seed < 2**32:  # as scikit-learn has it
+            raise InputError(f"predictor.seed must be from 0 to {2**32 - 1}, got {self.seed}")
         if self.folds < 2:
             raise InputError(f"predictor.folds must be at least 2, got {self.folds}")
         positive("predictor.repeats", self.repeats)

@@ -1,5 +1,6 @@
 """The keys of train.py, which all doors share."""
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, Optional
@@ -119,7 +120,7 @@ class TrainConfig:
             self.complete_model()
         not_negative("seed", self.seed)
         positive("threads", self.threads)
-        if self.device not in ("auto", "cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
+        if self.device not in ("auto", "cpu", "cuda") and not re.fullmatch(r"cuda:(0|[1-9]\d{0,2})", self.device):
             raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
 
     def refuse_optimizer(self):

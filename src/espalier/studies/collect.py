@@ -1,19 +1,22 @@
 """The end of a sweep, or of one run: joined tables, figures over all jobs, report. Reads finished runs only; needs no torch."""
 
+import logging
 import shlex
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from espalier.analysis import figures, joining, methods, redundancy, report, tables, thesis, worth
+from espalier.analysis import figures, joining, methods, page, redundancy, report, tables, thesis, worth
 from espalier.errors import InputError
 from espalier.runs import files
 from espalier.runs.run import read_result, versions
 from espalier.settings import PruneConfig, StructureConfig, from_yaml
 from espalier.studies import controls
-from espalier.studies.plan import RUNS, prune_run, series_of, train_run
+from espalier.studies.plan import RUNS, prune_run, series_of, ships, train_run
 from espalier.tasks import metric_of
+
+log = logging.getLogger(__name__)
 
 #: What is not there, and the ends of columns of what was reached: by what judges, and on test.
 NOT, ENDS = (None, None), ("", "_test")
@@ -37,8 +40,10 @@ def describe(folder, story, experiment, runs, safe):
 
     safe: the tolerance of its sentences.
     """
-    files.write_json(folder / "sweep.json", {"story": story, "experiment": experiment, "command": command(), "safe": safe})
     files.write_rows(folder / "runs.csv", ("run", "overrides"), runs)
+    about = {"story": story, "experiment": experiment, "command": command(), "safe": safe}
+    vouched = {"runs.csv": files.digest(folder / "runs.csv")}
+    files.write_json(folder / "sweep.json", files.sealed({**about, "files": vouched}))
 
 
 def pruning(folder, directories, about, unfinished=()):
@@ -52,7 +57,7 @@ def pruning(folder, directories, about, unfinished=()):
         joining.join(folder, name, directories, variants)
         joined[name] = tables.read(folder / name)
     summary, results, survivors = joined["summary.csv"], joined["results.csv"], joined["survivors.csv"]
-    if [folder] != list(directories):  # a run has its own figures already
+    if [folder] != list(directories) or not page.drawn(folder):  # a run has its own figures already
         figures.pruning(folder / "figures", summary, joined["curve.csv"], results, survivors, first["baselines"], metric)
     config = from_yaml(directories[0] / "config.yaml", PruneConfig)
     about = {
@@ -61,7 +66,11 @@ def pruning(folder, directories, about, unfinished=()):
     }  # fmt: skip
     held = control_rows(directories, variants) if config.controls else None
     costs = None
-    if all((directory / "costs.csv").exists() for directory in directories):
+    weighed = [directory for directory in directories if (directory / "costs.csv").exists()]
+    damaged = [directory for directory in weighed if ships(directory) is None]
+    for directory in damaged:
+        log.warning("%s: costs.csv or an export is damaged, or of before; the command that made it writes it anew", directory)
+    if len(weighed) == len(directories) and not damaged:
         joining.join(folder, "costs.csv", directories, variants)
         costs = tables.read(folder / "costs.csv")
         worth.draw(folder / "figures", costs)
@@ -164,11 +173,15 @@ def again(path, story, safe=None):
     """
     folder = Path(path)
     sweep = files.read_json(folder / "sweep.json")
+    sweep = sweep if isinstance(sweep, dict) and "story" in sweep else None
     own = made_by(path) if sweep is None else sweep["story"]
     if own is None:
         raise InputError(f"report={path} is no folder of a sweep (outputs/sweeps/...) or of a run")
     if own != story:
         raise InputError(f"report={path} was made by {own}.py; {own}.py report={path} tells it again")
+    whole = sweep is None or (files.untouched(sweep) and files.vouched(folder, sweep.get("files", {})) is None)
+    if not whole:
+        raise InputError(f"report={path}: sweep.json or runs.csv is damaged; the sweep's own command writes them anew")
     if sweep is None:
         runs = pd.DataFrame({"run": ["."], "overrides": [""]})
         sweep, root = {"experiment": None, "command": f"python {story}.py report={path}"}, folder

@@ -3,6 +3,7 @@ starts.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from espalier.learning.training import Cut, Growth, Patience, Plateau, Regaining, Start, Training, place
 from espalier.names import MODELS
@@ -104,16 +105,23 @@ def shipped(config):
     if not (getattr(config, "export", None) or getattr(config, "costs", False)):
         return True
     run = prune_run(config)
-    told, result = files.read_json(run / "export" / "done.json"), run.result()
-    if not result or not isinstance(told, dict) or not (run / "costs.csv").exists():
+    told, result = ships(run.directory), run.result()
+    if not result or told is None:
         return False
     for percent in result.get("percents", config.percent):
-        own = told.get(str(percent), {})
+        own = told["levels"].get(str(percent), {})
         if own.get("level") != files.digest(run / "levels" / f"{percent}.pt"):
             return False
-        if not own.get("nothing_left") and not all((run / "export" / f"{percent}{SUFFIX[f]}").exists() for f in config.export):
+        if not own.get("nothing_left") and not all(f"export/{percent}{SUFFIX[f]}" in told["files"] for f in config.export):
             return False
     return True
+
+
+def ships(directory):
+    """What export/done.json in a run says (`levels`, `files`) if all that it vouches for is as it was, else None."""
+    told = files.read_json(Path(directory) / "export" / "done.json")
+    whole = isinstance(told, dict) and {"levels", "files"} <= told.keys() and files.untouched(told)
+    return told if whole and files.vouched(directory, told["files"]) is None else None
 
 
 def structure_run(config):

@@ -94,4 +94,7 @@ def run(config):
             progress.current.advance(1, f"level {percent} %: shrunk {gain:.1f} times as fast as dense", line=True)
         files.write_rows(its / "costs.csv", COSTS, rows)
         figures.draw(its / "figures", rows)
-        files.write_json(its / "export" / "done.json", told)
+        exported = sorted(path.name for path in (its / "export").glob("[!.]*") if path.name != "done.json")
+        names = ["costs.csv", *(f"export/{name}" for name in exported)]
+        digests = {name: files.digest(its / name) for name in names}
+        files.write_json(its / "export" / "done.json", files.sealed({"levels": told, "files": digests}))

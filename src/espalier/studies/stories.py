@@ -32,7 +32,7 @@ def importable(runtime):
 
 
 def console():
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def run_job(story, composed, sweeping, parallel=False, experiment=None, given=()):
@@ -41,6 +41,8 @@ def run_job(story, composed, sweeping, parallel=False, experiment=None, given=()
     parallel: this process is a worker beside others, whose progress is shown by the sweep.  experiment: its name, or None.
     given: the keys that the command line sets.
     """
+    if story not in RUNS:
+        raise InputError(f"hydra.job.name={story}: it must stay {', '.join(RUNS)}, which says what runs")
     config = to_config(composed)
     if getattr(config, "report", None) is not None:
         return tell_again(story, config, experiment, given)
@@ -166,7 +168,7 @@ def finish_sweep(story, sweep, before):
             collect.structures(sweep.directory, done, about, unfinished)
             for job in sweep.jobs:
                 if job.run.directory in done:
-                    console().print(" ".join(job.overrides), style="bold", markup=False)
+                    console().print(" ".join(job.overrides), style="bold")
                     tell_structure(job.run.directory)
     elif done:
         from espalier.analysis import joining
@@ -182,7 +184,7 @@ def finish_sweep(story, sweep, before):
     common = set.intersection(*(set(job.overrides) for job in sweep.jobs)) if len(sweep.jobs) > 1 else set()
     for overrides, reason, log in sweep.failures:
         which = " ".join(override for override in overrides if override not in common) or "the job"
-        console().print(f"failed: {which}: {reason} (log: {log})", style="bold red", markup=False)
+        console().print(f"failed: {which}: {reason} (log: {log})", style="bold red")
 
 
 def tell_pruning(summary, result, safe):
@@ -192,7 +194,7 @@ def tell_pruning(summary, result, safe):
     baselines = result["baselines"] if result else {}
     tables.print_overview(summary, safe, console(), metric, tables.floor(baselines))
     for sentence in methods.compare(summary, metric)[0]:
-        console().print(sentence, markup=False)
+        console().print(sentence)
     if baselines:
         console().print(f"Without learning ({metric.label} on test): {rules(baselines)}.")
 
