@@ -1,7 +1,9 @@
 """How fast an exported network in C is: against torch and onnxruntime, at several percents removed, on one thread at batch 1.
 
-python benchmarks/c_export.py                 the table of benchmarks/RESULTS.md
-python benchmarks/c_export.py --model         what `COSTS` in src/espalier/pruning/c/layouts.py is made of
+    python benchmarks/c_export.py                 the table of benchmarks/RESULTS.md
+    python benchmarks/c_export.py --model         what `COSTS` in src/espalier/pruning/c/layouts.py is made of
+
+Exits with 1 if a network in tiles is slower than `LEAST` times torch's dense layer, or from 50 % on than onnxruntime.
 """
 
 import argparse

@@ -52,6 +52,9 @@ def test_one_c_file_runs_from_a_gru_to_a_program(monkeypatch, tmp_path):
     told = [[float(one) for one in line.split(":")[1].split()] for line in said.splitlines()]
     expected = scope["model"](scope["torch"].tensor([list(b"espalier")])).tolist()[0]
     assert np.allclose(told, expected, atol=2e-6)
+    (small,) = espalier.export(scope["model"], "small.c", quantize="int8", say=None)
+    for count in (scope["row"]["bytes"], small["bytes"], small["stack_step"]):
+        assert f"{count:,}" in page
 
 
 def test_the_reference_names_everything_public_and_all_of_it_is_said():

@@ -87,6 +87,65 @@ def test_refusals_are_one_line_and_nothing_is_written(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("model", "example", "words"),
+    [
+        (Reader("gru", 3, 5), lambda batch, time: 1 / 0, "the example's function fails at batch 1, time 7: ZeroDivisionError"),
+        (Reader("gru", 3, 5), torch.randn(4, 6, 7), "Reader does not take the example: RuntimeError"),
+        (Reader("gru", 3, 5), "a sequence", "Reader takes no tensor that could be a sequence"),
+        (torch.compile(nn.GRU(3, 5)), torch.randn(4, 1, 3), "the model was compiled"),
+        (nn.Linear(3, 2), None, r"what does Linear take\? say example="),
+    ],
+    ids=["function", "width", "text", "compiled", "none"],
+)
+def test_bad_examples_are_one_line(model, example, words, tmp_path):
+    with pytest.raises(InputError, match=words) as error:
+        espalier.export(model, tmp_path / "net.c", example, say=None)
+    assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["main", "gru", "float", "VECTORS"])
+def test_files_of_any_name_and_headers_for_cpp(name, tmp_path):
+    espalier.export(Reader("gru", 3, 5), tmp_path / f"{name}.c", torch.randn(2, 6, 3), say=None)
+    (tmp_path / "user.cpp").write_text(f'#include "{name}.h"\nint main() {{ return sizeof({name}_state) == 0; }}')
+    if shutil.which("g++"):
+        subprocess.run(["g++", "-Wall", "-Werror", "-fsyntax-only", "user.cpp"], cwd=tmp_path, check=True)
+
+
+@needs_compiler
+@pytest.mark.parametrize(("kind", "read"), [("gru", "all"), ("lstm", "mean"), ("rnn_tanh", "last")])
+def test_runs_go_on_from_where_the_state_is(kind, read, tmp_path):
+    """Three hundred steps in runs of odd lengths are one long sequence."""
+    torch.manual_seed(7)
+    model, x = Reader(kind, 3, 9, 2, read=read).eval(), torch.randn(1, 300, 3)
+    espalier.export(model, tmp_path / "net.c", numbers(3), say=None)
+    (tmp_path / "main.c").write_text("""
+#include <stdio.h>
+#include "net.h"
+static net_state state;
+static float in[300 * NET_INPUTS], out[300 * NET_OUTPUTS];
+int main(void)
+{
+    const int lengths[4] = {1, 11, 8, 5};
+    int done = 0;
+    if (fread(in, sizeof in, 1, stdin) != 1) return 1;
+    net_reset(&state);
+    for (int k = 0; done < 300; k++) {
+        const int n = 300 - done < lengths[k % 4] ? 300 - done : lengths[k % 4];
+        net_run(&state, in + done * NET_INPUTS, n, out + (NET_EVERY_STEP ? done * NET_OUTPUTS : 0));
+        done += n;
+    }
+    fwrite(out, sizeof *out * NET_OUTPUTS, NET_EVERY_STEP ? 300 : 1, stdout);
+    return 0;
+}
+""")
+    subprocess.run([compiler(), *STRICT, "main.c", "net.c", "-lm", "-o", "main"], cwd=tmp_path, check=True)
+    done = subprocess.run([tmp_path / "main"], input=x.numpy().tobytes(), capture_output=True, check=True)
+    expected = model(x).detach().flatten().numpy()
+    assert np.abs(np.frombuffer(done.stdout, np.float32) - expected).max() < 1e-5 * np.abs(expected).max() + 1e-6
+
+
 class Depends(nn.Module):
     """Goes other ways for other values, or other numbers of steps."""
 

@@ -117,7 +117,7 @@ def test_what_cannot_be_exported(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="rnn has proj_size=2, which torch cannot write to ONNX"):
         espalier.export(Net(proj_size=2), tmp_path / "net.onnx")
     assert espalier.export(Net(proj_size=2), tmp_path / "net.pt", say=None)[0]["bytes"] > 0
-    with pytest.raises(InputError, match=r"suffix must be \.onnx or \.pt"):
+    with pytest.raises(InputError, match=r"suffix must be \.onnx, \.pt or \.c"):
         espalier.export(Net(), tmp_path / "net.tflite")
     with torch.device("meta"):
         model = Net()

@@ -14,7 +14,7 @@ from espalier.learning import attempt as attempt_module
 from espalier.learning.training import Start, place
 from espalier.names import SCHEDULES, load
 from espalier.runs import run as run_module
-from espalier.runs.files import digest
+from espalier.runs.files import digest, sealed
 from espalier.settings import Logger, Mode, PruneConfig, Retrain, from_yaml
 from espalier.studies import controls, prune
 from espalier.studies.plan import base_start, base_training, level, prune_run
@@ -209,7 +209,8 @@ def test_a_checkpoint_goes_on_from_its_own_base_only(tmp_path, monkeypatch):
     torch.save(content, base / "best.pt")
     result = json.loads((base / "result.json").read_text(encoding="utf-8"))
     result["files"]["best.pt"] = digest(base / "best.pt")
-    (base / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    del result["sha256"]
+    (base / "result.json").write_text(json.dumps(sealed(result)), encoding="utf-8")
     seen.clear()
     with monkeypatch.context() as patch:
         patch.setattr(attempt_module.Attempt, "end_of_epoch", lambda *a: seen.append(a[1]) or end(*a))

@@ -100,8 +100,16 @@ class Compiled:
         kind = "int" if writer.program.source.kind == "tokens" else "float"
         for place, text in (("@NAME@", writer.name), ("@p@", writer.prefix), ("@P@", writer.upper), ("@TYPE@", kind)):
             main = main.replace(place, text)
-        (folder / "main.c").write_text(main)
-        command = [compiler(), *flags, "-o", str(self.program), str(folder / f"{writer.name}.c"), str(folder / "main.c"), "-lm"]
+        (folder / "espalier_main.c").write_text(main)
+        command = [
+            compiler(),
+            *flags,
+            "-o",
+            str(self.program),
+            str(folder / f"{writer.name}.c"),
+            str(folder / "espalier_main.c"),
+            "-lm",
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())

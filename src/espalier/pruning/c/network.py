@@ -11,6 +11,7 @@ from espalier.pruning.c.layouts import TILES, rounded
 from espalier.pruning.c.program import folded
 from espalier.pruning.c.sequences import Sequences
 from espalier.pruning.c.write import Writer
+from espalier.pruning.selection import refuse_compiled
 from espalier.runs import files
 
 #: Largest difference that counts as equal, relative to the largest output.
@@ -24,6 +25,7 @@ def translated(model, example=None):
 
     Raises: InputError for what the export does not know, and if the program is not what torch computes.
     """
+    refuse_compiled(model)
     for name, one in (*model.named_parameters(), *model.named_buffers()):
         if one.is_floating_point() and not torch.isfinite(one).all():
             raise InputError(f"{name} holds values that are not finite")

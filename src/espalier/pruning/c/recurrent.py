@@ -94,6 +94,8 @@ class Recurrent:
                 self.refuse("a cell that starts in the middle")
         else:
             node = known.node
+            if node.kind != "cell":
+                self.refuse("a state that is changed between steps")
             expected = self._cell_node(name, value.node, weights, list(node.more.get("start", ())))
             if node is not expected or known.at != value.at - 1:
                 self.refuse("a cell that does not go on from its own state")

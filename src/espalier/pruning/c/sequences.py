@@ -46,8 +46,8 @@ class Sequences:
         """Trace two numbers of steps, or the only one that the model takes."""
         own = tensors(self.fixed)[0].shape[self.place] if self.fixed and self.kind == "time" else STEPS[0]
         traced, problem = {}, None
-        for steps in (STEPS[0], STEPS[1], own):
-            if steps == own and traced:
+        for steps in dict.fromkeys((*STEPS, own)):
+            if steps not in STEPS and traced:
                 continue
             try:
                 traced[steps] = self._traced(steps)
@@ -68,7 +68,12 @@ class Sequences:
 
     def _made(self, batch, steps):
         if self.function:
-            return given(lambda *_: self.function(batch, steps))
+            try:
+                return given(lambda *_: self.function(batch, steps))
+            except Exception as error:  # whatever the user's function says
+                first = (str(error).splitlines() or [""])[0]
+                told = f"{type(error).__name__}: {first}"
+                raise InputError(f"the example's function fails at batch {batch}, time {steps}: {told}") from None
         return self.fixed
 
     def _time(self, first):
