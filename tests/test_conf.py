@@ -10,7 +10,8 @@ from espalier import cli
 from espalier.errors import InputError
 from espalier.names import WEIGHT_SCORES
 from espalier.runs.identity import plain
-from espalier.settings import to_config
+from espalier.settings import Model, PruneConfig, StructureConfig, TrainConfig, to_config
+from espalier.settings.means import parameters, refuse_beyond
 
 ROOT = Path(__file__).parents[1]
 FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
@@ -146,3 +147,17 @@ def test_experiments_fit_every_data_set(experiment, kind):
 def test_doors_are_short():
     for name in ("train.py", "prune.py", "structure_search.py"):
         assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_what_the_machine_cannot_hold_is_refused_with_the_estimate():
+    """Parameters are counted as a network of ours has them, but for what its data decide."""
+    config = TrainConfig(cell="lstm", model=Model(hidden=[20_000]))
+    assert parameters(config.model, "lstm") == 4 * 20_000 * 20_000 * 2
+    refuse_beyond(config, cores=1, memory=64 * 2**30)
+    with pytest.raises(InputError, match=r"model\.hidden and model\.embedding: about 47\.7 GiB .* this machine has 16\.0"):
+        refuse_beyond(config, cores=1, memory=16 * 2**30)
+    for kind in (TrainConfig, PruneConfig, StructureConfig):
+        refuse_beyond(kind(), cores=1, memory=2**30)
+    refuse_beyond(TrainConfig(threads=64), cores=1)
+    with pytest.raises(InputError, match="threads=65: this machine has 1 cores; 64 is the most"):
+        refuse_beyond(TrainConfig(threads=65), cores=1)

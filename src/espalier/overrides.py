@@ -47,7 +47,8 @@ def _looked_at(argument, conf):
     if key == "hydra.job.name":
         raise InputError("hydra.job.name says which door runs: leave it as it is, and name the run's folder with outputs=")
     group = key.partition("@")[0]
-    if not (Path(conf) / group).is_dir():
+    ours = (Path(conf) / group).is_dir()
+    if not ours and not group.startswith("hydra/"):
         return argument
     try:
         (override,) = OverridesParser.create().parse_overrides([argument])
@@ -57,7 +58,7 @@ def _looked_at(argument, conf):
     values = value.list if override.is_choice_sweep() else value if isinstance(value, list) else [value]
     if value is None and group in NOTHING:
         return None if NOTHING[group] is None else f"{key}={NOTHING[group]}"
-    known = sorted(path.stem for path in (Path(conf) / group).glob("*.yaml"))
+    known = sorted(path.stem for path in (Path(conf) / group).glob("*.yaml")) if ours else ["those of hydra --info"]
     for one in values:
         one = getattr(one, "text", one)  # of a quoted string
         if one is None or isinstance(one, (bool, int, float)):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from torch import nn
+
 from espalier.errors import InputError
 from espalier.pruning import onnx
 from espalier.pruning.rebuild import lines
@@ -54,6 +56,8 @@ def export(model, path, example=None, say=print, names=None, stream=False, quant
         raise InputError("names and stream are of ONNX: in C a step is a function of its own")
     if path.suffix != ".c" and layout is not None:
         raise InputError("layout is of C: write to a path that ends with .c")
+    if not isinstance(model, nn.Module):
+        raise InputError(f"export takes a torch.nn.Module, got {type(model).__name__}")
     _refuse_meta(model)
     told = []
     if "onnx" in KINDS[path.suffix]:

@@ -21,7 +21,7 @@ SAME = (
     "contiguous", "clone", "detach", "float", "to", "type", "type_as", "cpu", "dropout", "alpha_dropout", "feature_dropout",
     "data", "requires_grad_", "int", "long", "double",
 )  # fmt: skip
-
+#: Names of functions of two -> ours.
 PAIRED = {"__add__": "add", "__radd__": "add", "__mul__": "mul", "__rmul__": "mul", "__sub__": "sub", "subtract": "sub",
           "multiply": "mul", "__rsub__": "rsub", "rsub": "rsub", "__truediv__": "div", "true_divide": "div"}  # fmt: skip
 BINARY = ("add", "sub", "rsub", "mul", "div", "maximum", "minimum")
@@ -47,7 +47,7 @@ class Trace(Arithmetic, Shapes, Recurrent, TorchFunctionMode):
     def __init__(self, source, tensor, dims, steps, starts=()):
         super().__init__()
         self.nodes, self.known, self.alive, self.steps = {}, {}, [], steps
-        self.source, self.place = source, []
+        self.place = []  # names of the modules that are running, the innermost last
         self.starts = {id(one): number for number, one in starts}
         #: Number of an input that is a state -> (cell, whether it is an LSTM's memory)
         self.states = {}
@@ -64,7 +64,7 @@ class Trace(Arithmetic, Shapes, Recurrent, TorchFunctionMode):
 
     def node(self, kind, inputs, width, matrices=(), **more):
         """The node of this description; the same for the same."""
-        name = ".".join(filter(None, (self.place or [""])[-1:]))
+        name = self.place[-1] if self.place else ""
         key = kind, tuple(map(id, inputs)), width, *map(digest, matrices), *((k, digest(v)) for k, v in sorted(more.items()))
         if key not in self.nodes:
             self.nodes[key] = Node(kind, list(inputs), width, name, [double(one) for one in matrices], more)
