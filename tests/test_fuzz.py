@@ -86,3 +86,8 @@ def test_names_of_graphs_are_no_paths_and_no_markup(door, tmp_path):
     assert "<script>alert" not in text and "<img src=x" not in text and "<i>[red]" not in text
     places = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
     assert places == {"graphs", "outputs"}
+    drawn = sorted((page.parent / "graphs").iterdir())
+    for path in drawn[:3]:
+        path.unlink()
+    code, _, err = door("structure_search", f"report={page.parent}")
+    assert drawn and code == 0, err

@@ -124,8 +124,11 @@ def predicted(folder, frame, held, table, metric):
 
 @matplotlib.rc_context({**STYLE, "axes.grid": False})
 def graphs(folder, frame, known, metric, count=6):
-    """Graphs from the best to the worst, evenly spaced in rank, in their layers."""
-    ranked = frame.sort_values(metric.test, ascending=not metric.higher)
+    """Graphs from the best to the worst, evenly spaced in rank, in their layers, as far as they are known."""
+    there = [(name, int(number)) in known for name, number in zip(frame["graph"], frame["graph_nr"])]
+    ranked = frame[there].sort_values(metric.test, ascending=not metric.higher)
+    if ranked.empty:
+        return
     places = np.unique(np.linspace(0, len(ranked) - 1, count).round().astype(int))
     figure, axes = grid(len(places), 4.0, 3.0)
     for axis, place in zip(axes, places):

@@ -121,7 +121,9 @@ class Arithmetic:
             found.append(Value(taken, one.dims, -1))
         return found
 
-    def on_embedding(self, name, output, one, other, *_, **__):
+    def on_embedding(self, name, output, one, other, padding_idx=None, max_norm=None, *_, **__):
+        if max_norm not in (None, False):  # of torch.embedding, whether its gradient is scaled
+            self.refuse("an embedding with max_norm, which changes as it is read,")
         weight, indices = (other, one) if self.value(one) is not None else (one, other)
         value = self.value(indices)
         if value is None or value.node.kind != "tokens":

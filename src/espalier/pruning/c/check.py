@@ -100,14 +100,14 @@ class Compiled:
         kind = "int" if writer.program.source.kind == "tokens" else "float"
         for place, text in (("@NAME@", writer.name), ("@p@", writer.prefix), ("@P@", writer.upper), ("@TYPE@", kind)):
             main = main.replace(place, text)
-        (folder / "espalier_main.c").write_text(main)
+        (folder / f"{writer.name}_main.c").write_text(main)
         command = [
             compiler(),
             *flags,
             "-o",
             str(self.program),
             str(folder / f"{writer.name}.c"),
-            str(folder / "espalier_main.c"),
+            str(folder / f"{writer.name}_main.c"),
             "-lm",
         ]
         done = subprocess.run(command, capture_output=True, text=True)

@@ -56,7 +56,8 @@ static inline float tanh_of(float x)
     const float high = x < 8.5f ? x : 8.5f, z = high > -8.5f ? high : -8.5f, y = z * z;
     const float above = @ABOVE@;
     const float below = @BELOW@;
-    return x == x ? z * above / below : x;
+    const float inside = x == x ? z * above / below : x;
+    return x >= 8.5f ? 1.0f : x <= -8.5f ? -1.0f : inside; /* what is saturated stays so, however many steps */
 }
 static inline float sigmoid_of(float x) { return 0.5f + 0.5f * tanh_of(0.5f * x); }
 #endif

@@ -124,7 +124,8 @@ def laid(matrix, layout, quantize=None):
 def in_steps(matrix):
     """(int8 values, what a step of each row is worth): the largest of a row is 127 steps."""
     largest = np.abs(matrix).max(axis=1, initial=0)
-    scale = np.where(largest > 0, largest / 127, 1.0).astype(np.float32)
+    least = np.finfo(np.float32).tiny  # of a row that is smaller, nothing is left
+    scale = np.where(largest > 0, np.maximum(largest / 127, least), 1.0).astype(np.float32)
     return np.rint(matrix / scale[:, None].astype(float)).astype(np.int8), scale
 
 

@@ -1,6 +1,7 @@
 """Write a network as C."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,10 +15,12 @@ from espalier.pruning.c.write import Writer
 from espalier.pruning.selection import refuse_compiled
 from espalier.runs import files
 
+#: Headers of C that the files, and programs around them, include.
+HEADERS = ("assert", "complex", "ctype", "errno", "float", "limits", "math", "stdint", "stdio", "stdlib", "string", "time")
 #: Largest difference that counts as equal, relative to the largest output.
 TOLERANCE = 1e-5
 #: (steps, seed) of the sequences that it is held against torch on; the first is the example's.
-TRIED = ((7, 0), (1, 1), (2, 2), (9, 3), (33, 4), (64, 5))
+TRIED = ((7, 0), (1, 1), (2, 2), (9, 3), (33, 4), (64, 5), (200, 6))
 
 
 def translated(model, example=None):
@@ -35,8 +38,12 @@ def translated(model, example=None):
     expected = [made.expected(one).double() for one in given]
     numbers = [made.numbers(one) for one in given]
     for one, theirs in zip(numbers, expected):
-        ours = program.run(one)
-        difference = float((ours.reshape(theirs.shape) - theirs).abs().max() / theirs.abs().max().clamp(min=1e-12))
+        try:
+            ours = program.run(one).reshape(theirs.shape)
+        except RuntimeError as error:  # of sizes that do not fit
+            first = str(error).splitlines()[0]
+            raise InputError(f"{made.name} is more than the C export understands: {first}") from None
+        difference = float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-12))
         if not difference <= TOLERANCE:
             raise InputError(
                 f"{made.name} as the C export understands it differs from torch by {difference:.1e}; nothing was written"
@@ -46,8 +53,10 @@ def translated(model, example=None):
 
 def write(model, path, example=None, layout=None, quantize=None):
     """Write `path` and the header beside it.  Returns a row for `export`; arguments and errors as there."""
-    if layout is not None and layout not in TILES:
+    if layout is not None and (not isinstance(layout, str) or layout not in TILES):
         raise InputError(f"layout must be one of {', '.join(TILES)}, or None, got {layout!r}")
+    if Path(path).stem in HEADERS:
+        raise InputError(f"{path}: its header would hide C's own {Path(path).stem}.h; take another name")
     made, program, sequences, expected = translated(model, example)
     writer = Writer(program, path, _title(made.name, program), layout, quantize)
     row = {"path": str(path), "layouts": writer.lines, **writer.about}
@@ -100,4 +109,4 @@ def _in_steps(program):
 
 
 def _apart(ours, theirs):
-    return float(np.abs(ours.reshape(theirs.shape) - theirs).max() / max(np.abs(theirs).max(), 1e-12))
+    return float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), 1e-12))

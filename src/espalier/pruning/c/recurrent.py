@@ -85,6 +85,8 @@ class Recurrent:
             self.refuse("a cell over all steps at once")
         known = self.value(states[0])
         if known is None:
+            if self.value(states[-1]) is not None:
+                self.refuse("a cell that starts from values of another")
             numbers = [self.starts.get(id(one)) for one in states]
             node = self._cell_node(name, value.node, weights, [self._start(one, 0, weights[1].shape[1]) for one in states])
             for k, number in enumerate(numbers):
@@ -99,6 +101,9 @@ class Recurrent:
             expected = self._cell_node(name, value.node, weights, list(node.more.get("start", ())))
             if node is not expected or known.at != value.at - 1:
                 self.refuse("a cell that does not go on from its own state")
+            memory = self.value(states[-1])
+            if name == "lstm" and memory != Value(self.node("memory", [node], node.width), known.dims, known.at):
+                self.refuse("a cell whose memory is changed between steps")
         dims = tuple(value.dims)
         found = Value(node, dims, value.at)
         return (found, Value(self.node("memory", [node], node.width), dims, value.at)) if name == "lstm" else found

@@ -25,7 +25,11 @@ class Sequences:
 
     def __init__(self, model, example=None):
         self.name = type(model).__name__
-        self.model = copy.deepcopy(model).cpu().float().eval()
+        try:
+            self.model = copy.deepcopy(model).cpu().float().eval()
+        except Exception as error:  # of a state with a graph, or weights that are computed
+            first = (str(error).splitlines() or [""])[0]
+            raise InputError(f"{self.name} cannot be copied ({type(error).__name__}: {first})") from None
         self.runs = Repeated(self.model)
         self.function = example if callable(example) else maker(self.model) if example is None else None
         self.fixed = None if self.function else given(example)
@@ -169,8 +173,8 @@ class Sequences:
                 dims[k] = "channel" if len(others) == 1 else "part"
         starts = [(k, one) for k, one in enumerate(tensors(inputs)[1:]) if one.is_floating_point()]
         program, outputs, states = traced(self.model, source, inputs, tensors(inputs)[0], tuple(dims), steps, starts)
-        if self.kind == "step" and len(states) != len(starts):
-            raise InputError(f"{self.name} takes one step, but not all that goes in besides are states of its cells")
+        if len(states) != len(starts):
+            raise InputError(f"{self.name} takes numbers beside its sequence that are no states of its recurrent layers")
         return program, outputs, states
 
     def _batch(self, sequence):

@@ -13,7 +13,7 @@ MAPS = {
     "sigmoid": "sigmoid_of(x)",
     "leaky_relu": "x < 0.0f ? {0} * x : x",
     "elu": "x < 0.0f ? {0} * expm1f(x) : x",
-    "silu": "x * sigmoid_of(x)",
+    "silu": "x / (1.0f + expf(-x))",
     "gelu": "0.5f * x * (1.0f + erff(x * 0.70710678f))",
     "softplus": "x > 20.0f ? x : log1pf(expf(x))",
     "softsign": "x / (1.0f + fabsf(x))",
@@ -52,7 +52,7 @@ class Statements:
         return lines
 
     def _ends(self):
-        return ["{", "const int t0 = 0, n = 1;", *self._body(self.end), "}"] if self.end else []
+        return ["{", "const int t0 = 0, n = 1;", "(void)t0, (void)n;", *self._body(self.end), "}"] if self.end else []
 
     def _each(self, node, text):
         """A loop over the steps and the channels: `k`; the rest of the channels stays zero."""
@@ -181,7 +181,7 @@ class Statements:
         self.state.append((f"r{k}", padded(node.width)))
         if function == "max":
             self.resets.append(f"for (int k = 0; k < {padded(node.width)}; k++) {so_far}[k] = -INFINITY;")
-            step = f"{{ if (!(a[k] <= {so_far}[k])) {so_far}[k] = a[k]; y[k] = {so_far}[k]; }}"
+            step = f"{{ if (a[k] > {so_far}[k] || a[k] != a[k]) {so_far}[k] = a[k]; y[k] = {so_far}[k]; }}"
             return self._each(node, step)
         if function == "sum":
             return self._each(node, f"y[k] = {so_far}[k] += a[k];")

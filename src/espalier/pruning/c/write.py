@@ -74,7 +74,7 @@ class Writer(Statements):
         """(nodes that states need, the others of every step, those of the end)."""
         needed, ends = set(), set()
         for node in reversed(self.program.nodes):
-            if node.kind in ("cell", "running", "input", "tokens") or node in needed:
+            if node.kind in ("cell", "running", "input", "tokens", "embedding") or node in needed:
                 needed |= {node, *node.inputs}
         for node in self.program.nodes:
             if node.kind in ENDS or any(one in ends for one in node.inputs):
@@ -186,8 +186,8 @@ class Writer(Statements):
             ]  # fmt: skip
         told += [f" * {p}_run returns for how many steps it wrote; -1, and nothing is done, where it does not take so many."]
         if tokens:
-            codes = next(len(node.more["table"]) for node in program.nodes if node.kind == "embedding")
-            told += [f" * Codes go from 0 to {codes - 1}; with another one all outputs are NaN until {p}_reset."]
+            codes = min(len(node.more["table"]) for node in program.nodes if node.kind == "embedding")
+            told += [f" * Codes go from 0 to {codes - 1}; another is read as NaN, which goes through it all until {p}_reset."]
         lines = [*told, " */", f"#ifndef {P}_H", f"#define {P}_H", "", "#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
         lines += [f"#define {P}_INPUTS {program.source.width}", f"#define {P}_OUTPUTS {program.output.width}"]
         lines += [f"#define {P}_CODES {codes}"] if tokens else []
@@ -232,10 +232,12 @@ class Writer(Statements):
             f"void {p}_reset({p}_state *state)", "{", "memset(state, 0, sizeof *state);", *self.resets, "}", "",
             "/* Takes n steps: everything that states need. Numbers of a node stand `block` steps apart in `work`. */",
             f"static void advance({p}_state *state, float *work, int block, const {kind} *in, int n)", "{",
-            "const int t0 = 0;", *self._pointers(advance), "(void)t0, (void)state, (void)in, (void)n;", *advance, "}", "",
+            "const int t0 = 0;", *self._pointers(advance),
+            "(void)t0, (void)state, (void)work, (void)block, (void)in, (void)n;", *advance, "}", "",
             "/* What comes out after step t0 and the n - 1 that follow. */",
             "static void readout(float *work, int block, int t0, int n, int steps, float *out)", "{",
-            *self._pointers([*readout, *out]), "(void)t0, (void)n, (void)steps;", *readout, *out, "}", "",
+            *self._pointers([*readout, *out]),
+            "(void)work, (void)block, (void)t0, (void)n, (void)steps;", *readout, *out, "}", "",
         ]  # fmt: skip
         if program.whole:
             ends = "0, steps" if program.every_step or self.end else "steps - 1, 1"
