@@ -17,8 +17,7 @@ from espalier.learning.bases import rebuild
 from espalier.learning.bench import load_data
 from espalier.pruning import shrink
 from espalier.pruning.c.check import FAST, Compiled, temporary
-from espalier.pruning.c.network import translated
-from espalier.pruning.c.write import Writer
+from espalier.pruning.c.network import Network
 from espalier.runs import files
 from espalier.settings import PruneConfig, Reber
 from espalier.studies.plan import base_training
@@ -32,8 +31,7 @@ def main():
         subprocess.run([sys.executable, door, *PRUNE, *sys.argv[1:], f"outputs={folder}"], check=True)
         (written,) = Path(folder, "prune").rglob("export/90.c")
         small = shrink(rebuild(files.load_tensors(written.parents[1] / "levels" / "90.pt", "level")), say=None).eval()
-        _, program, _, _ = translated(small)
-        writer = Writer(program, written, written.read_text().splitlines()[0].removeprefix("/* "))
+        writer = Network(small).writer(written)
         assert writer.source == written.read_text(), "what was exported is not what is exported now"
         config = OmegaConf.to_container(OmegaConf.load(written.parents[1] / "config.yaml"))
         test = load_data(base_training(PruneConfig(data=Reber(**config["data"]))).data).test
@@ -42,7 +40,7 @@ def main():
             strings = [one[:length].numpy() for one, length in zip(test.sequences, test.lengths)]
             ours = torch.tensor([int(whole[0].argmax()) for whole, _ in Compiled(writer, there, FAST).run(strings)])
         in_torch, in_c = (int((found == test.targets).sum()) for found in (logits.argmax(1), ours))
-        told = f"{in_torch} right in torch, {in_c} in C; {writer.about['flash']:,} bytes of constants"
+        told = f"{in_torch} right in torch, {in_c} in C; {writer.about['bytes']:,} bytes of constants"
         print(f"{len(strings)} test strings: {told}")
         return in_torch != in_c
 

@@ -22,8 +22,7 @@ from torch import nn
 import espalier
 from espalier.pruning.c import layouts
 from espalier.pruning.c.check import FAST, Compiled, temporary
-from espalier.pruning.c.network import translated
-from espalier.pruning.c.write import Writer
+from espalier.pruning.c.network import Network
 
 #: Percent removed in tiles -> how many times as fast as torch's dense layer it must be.
 LEAST = {0: 0.9, 80: 3.0, 90: 5.0}
@@ -32,9 +31,9 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 def compiled(model, size, folder, **how):
     """(an exported network as a program, what it is written by, a step of its input)."""
-    made, program, _, _ = translated(model, lambda batch, steps: torch.randn(batch, steps, size))
-    writer = Writer(program, "net.c", "", **how)
-    return Compiled(writer, folder, FAST), made.numbers(made.sequence(1, 1)).numpy(), writer
+    network = Network(model, lambda batch, steps: torch.randn(batch, steps, size))
+    writer = network.writer("net.c", **how)
+    return Compiled(writer, folder, FAST), network.sequences[1], writer
 
 
 def onnx_session(model, values):
@@ -99,7 +98,7 @@ def table(size, steps, rounds):
                 speeds = [statistics.median(row[0] / row[k] for row in rows) for k in (1, 2, 3)]
                 cells = [name, f"{percent} %", structure, *(f"{one:.3f}" for one in times), *(f"{one:.1f}" for one in speeds)]
                 kept = ", ".join(sorted({own.layout for own in writer.matrices.values()}))
-                cells.append(f"{writer.about['flash'] / 1024:.0f}")
+                cells.append(f"{writer.about['bytes'] / 1024:.0f}")
                 print("".join(f"{one:>10}" for one in cells), f" {kept}", flush=True)
                 if structure == "block":
                     failed |= speeds[0] < LEAST.get(percent, 0) or (percent >= 50 and speeds[0] <= speeds[1])

@@ -1,12 +1,10 @@
 """What the tests of the C export share: small networks, and how far what is compiled is off."""
 
-import numpy as np
 import torch
 from torch import nn
 
-from espalier.pruning.c import network
 from espalier.pruning.c.check import STRICT, Compiled, compared, temporary
-from espalier.pruning.c.write import Writer
+from espalier.pruning.c.network import Network
 
 
 def numbers(width):
@@ -32,10 +30,7 @@ class Reader(nn.Module):
 
 def held(model, example, flags=STRICT, layout=None, quantize=None):
     """The largest difference of a compiled network from what it should give, relative to the largest output."""
-    _, program, sequences, expected = network.translated(model, example)
-    if quantize:
-        steps = network._in_steps(program)
-        expected = [np.asarray(steps.run(torch.from_numpy(one))) for one in sequences]
-    writer = Writer(program, "net.c", "a test", layout, quantize)
+    network = Network(model, example)
     with temporary() as folder:
-        return compared(Compiled(writer, folder, flags), sequences, expected)
+        compiled = Compiled(network.writer("net.c", layout, quantize), folder, flags)
+        return compared(compiled, network.sequences, network.in_steps() if quantize else network.expected)

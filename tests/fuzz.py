@@ -14,10 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-TINY = [
-    "data.train_size=160", "data.test_size=80", "data.validation_fraction=0.25", "data.batch_size=16", "model.hidden=[6,5]",
-    "trainer.max_epochs=1",
-]  # fmt: skip
+from helpers import TINY
+
 JOB = [
     *TINY,
     "cell=gru",
@@ -91,7 +89,7 @@ def cases(folder):
 
 
 def numbers(folder):
-    """What a pruning job found: the rows of its summary, and its result without seconds."""
+    """What a pruning job found: the rows of its summary."""
     (summary,) = (folder / "outputs" / "prune").rglob("summary.csv")
     return summary.read_text(encoding="utf-8")
 

@@ -7,6 +7,7 @@ import shutil
 import fuzz
 import networkx as nx
 import pytest
+from helpers import TINY
 
 
 @pytest.mark.parametrize(("name", "arguments", "words"), [line for line in fuzz.LINES if line[2]], ids=lambda value: str(value))
@@ -48,7 +49,7 @@ def test_text_of_the_users_is_text_and_nothing_else(door, tmp_path):
         (tmp_path / f"{name}.csv").write_text("\n".join(["string,label", *rows]) + "\n", encoding="utf-8")
     outputs = "out [red]<b>"
     own = ["data=strings_csv", "data.train=train.csv", "data.test=test.csv", "data.deduplicate=false", f"outputs='{outputs}'"]
-    kept = [one for one in fuzz.TINY if not one.startswith("data.train_size") and not one.startswith("data.test_size")]
+    kept = [one for one in TINY if not one.startswith("data.train_size") and not one.startswith("data.test_size")]
     job = [*kept, *own, "cell=gru", "percent=[50]", "retrain.max_epochs=1", "curve=false", "logger=none"]
     code, out, err = door("prune", "-m", *job, "seed=0,1")
     assert code == 0, err
@@ -70,7 +71,7 @@ def test_names_of_graphs_are_no_paths_and_no_markup(door, tmp_path):
         data = nx.node_link_data(graph, edges="edges") | {"graph": {"name": HOSTILE[number % 3], "family": HOSTILE[number % 3]}}
         (folder / f"<i>[red]{number}.json").write_text(json.dumps(data), encoding="utf-8")
     job = [
-        *fuzz.TINY[:4],
+        *TINY[:4],
         "trainer.max_epochs=1",
         "cell=gru",
         f"graph.folder={folder}",

@@ -15,8 +15,9 @@ from zoo import ZOO
 import espalier
 from espalier.errors import InputError
 from espalier.nn.feedforward import FeedForward
-from espalier.pruning.c import layouts, network
+from espalier.pruning.c import layouts
 from espalier.pruning.c.check import STRICT, compiler
+from espalier.pruning.c.network import Network
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 #: Networks of the zoo that the export does not hold -> what it says of each.
@@ -150,7 +151,7 @@ def test_batch_norms_are_folded_and_layouts_follow_the_mask():
     for norm in (model[1], model[3]):
         norm.running_mean.normal_()
         norm.running_var.uniform_(0.5, 2)
-    _, program, _, _ = network.translated(model.eval(), torch.randn(4, 64))
+    program = Network(model.eval(), torch.randn(4, 64)).program
     assert [node.kind for node in program.nodes] == ["input", "linear", "map", "linear"]
     assert held(model, torch.randn(4, 64)) < 1e-5
     generator = np.random.default_rng(0)

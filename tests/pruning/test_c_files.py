@@ -12,9 +12,9 @@ from torch import nn
 
 import espalier
 from espalier.errors import InputError
-from espalier.pruning.c import network
 from espalier.pruning.c.check import STRICT, Compiled, compiler, temporary
-from espalier.pruning.c.write import Writer, prefix_of
+from espalier.pruning.c.network import Network
+from espalier.pruning.c.write import prefix_of
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 
@@ -144,11 +144,11 @@ def test_sigmoid_and_tanh_are_off_by_what_is_said(tmp_path):
         with torch.no_grad():
             model[0].weight.fill_(1.0)
             model[0].bias.zero_()
-        _, program, _, _ = network.translated(model, lambda batch, time: torch.randn(batch, 1))
+        writer = Network(model, lambda batch, time: torch.randn(batch, 1)).writer("net.c")
         expected = function(line.double()).numpy()
         for flags, most in ((STRICT, 5e-7), ((*STRICT, "-DNET_LIBM"), 1.5e-7), ((*STRICT, "-DNET_PLAIN", "-O3"), 5e-7)):
             with temporary() as folder:
-                ((found, _),) = Compiled(Writer(program, "net.c", "a test"), folder, flags).run([line.numpy()])
+                ((found, _),) = Compiled(writer, folder, flags).run([line.numpy()])
             assert np.abs(found - expected).max() < most
 
 

@@ -11,7 +11,7 @@ import espalier
 from espalier.errors import InputError
 from espalier.pruning.c import network
 from espalier.pruning.c.check import Compiled, compiler, temporary
-from espalier.pruning.c.write import Writer
+from espalier.pruning.c.network import Network
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 
@@ -126,16 +126,16 @@ def test_a_gate_that_is_shut_stays_shut_for_any_number_of_steps(tmp_path):
         model.bias_ih_l0[1] = 30.0
         model.weight_ih_l0[2] = 1.0
     line = torch.cat([torch.ones(2, 1), torch.zeros(20_000, 1)])
-    _, program, _, _ = network.translated(model, lambda batch, time: torch.randn(time, batch, 1))
+    writer = Network(model, lambda batch, time: torch.randn(time, batch, 1)).writer("net.c")
     with temporary() as folder:
-        ((found, _),) = Compiled(Writer(program, "net.c", "a test"), folder).run([line.numpy()])
+        ((found, _),) = Compiled(writer, folder).run([line.numpy()])
     expected = model(line[:, None])[0].detach().flatten().numpy()
     assert abs(found.flatten() - expected).max() < 1e-5
     silu = nn.Sequential(nn.Linear(1, 1), nn.SiLU())
     with torch.no_grad():
         silu[0].weight.fill_(1.0)
         silu[0].bias.zero_()
-    _, program, _, _ = network.translated(silu, lambda batch, time: torch.randn(batch, 1))
+    writer = Network(silu, lambda batch, time: torch.randn(batch, 1)).writer("net.c")
     with temporary() as folder:
-        ((found, _),) = Compiled(Writer(program, "net.c", "a test"), folder).run([torch.tensor([[-1e6], [-20.0]]).numpy()])
+        ((found, _),) = Compiled(writer, folder).run([torch.tensor([[-1e6], [-20.0]]).numpy()])
     assert abs(found).max() < 1e-7

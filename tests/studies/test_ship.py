@@ -12,9 +12,8 @@ from espalier.analysis import worth
 from espalier.learning.bases import rebuild
 from espalier.learning.bench import load_data
 from espalier.pruning import shrink
-from espalier.pruning.c import network
 from espalier.pruning.c.check import Compiled, compiler, temporary
-from espalier.pruning.c.write import Writer
+from espalier.pruning.c.network import Network
 from espalier.runs import files
 from espalier.studies.plan import base_training
 
@@ -152,8 +151,7 @@ def test_programs_in_c_are_weighed_and_tiles_are_priced(door, tmp_path):
     assert "the program in C pays in time at batch 1" in report and "What do tiles cost?" in report
     written = next(path for path in (tmp_path / "outputs" / "prune").rglob("export/90.c") if "block" in str(path))
     small = shrink(rebuild(files.load_tensors(written.parents[1] / "levels" / "90.pt", "level")), say=None).eval()
-    _, program, _, _ = network.translated(small)
-    writer = Writer(program, written, written.read_text().splitlines()[0].removeprefix("/* "))
+    writer = Network(small).writer(written)
     assert writer.source == written.read_text()
     test = load_data(base_training(tiny_config(tmp_path)).data).test
     with torch.no_grad(), temporary() as there:

@@ -66,9 +66,9 @@ def export(model, path, example=None, say=print, names=None, stream=False, quant
     if "torch" in KINDS[path.suffix]:
         told.append(_torch(model, path.with_suffix(".pt")))
     if "c" in KINDS[path.suffix]:
-        from espalier.pruning.c.network import write  # here, for it is seldom asked for
+        from espalier.pruning.c.network import Network  # here, for it is seldom asked for
 
-        told.append(write(model, path, example, layout, quantize))
+        told.append(Network(model, example).write(path, layout, quantize))
     for row in told if say else ():
         more = f", equal to torch to {row['difference']:.1e} on {row['shapes']} shapes" if "difference" in row else ""
         say(f"{row['path']}: {row['bytes']:,} bytes{more}")

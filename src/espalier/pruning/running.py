@@ -154,12 +154,12 @@ class Runs(Repeated):
         try:
             self.model = copy.deepcopy(model).cpu().eval()
         except Exception as error:
-            raise InputError(f"{self.name} cannot be copied ({type(error).__name__}: {_first(error)})") from None
+            raise InputError(f"{self.name} cannot be copied ({type(error).__name__}: {first_line(error)})") from None
         self.inputs, self.double = inputs, True
         before = state_of(self.model)
         single = self._try(self.model, inputs)
         if isinstance(single, Exception):
-            raise InputError(f"{self.name} does not take the example: {type(single).__name__}: {_first(single)}")
+            raise InputError(f"{self.name} does not take the example: {type(single).__name__}: {first_line(single)}")
         flat(single)
         restore(self.model, before)
         twin = copy.deepcopy(self.model).double()
@@ -233,5 +233,6 @@ def kept_states(model):
     return found
 
 
-def _first(error):
+def first_line(error):
+    """What an exception says, on one line."""
     return (str(error).splitlines() or [""])[0]

@@ -7,7 +7,7 @@ import itertools
 import torch
 
 from espalier.errors import InputError
-from espalier.pruning.running import Repeated, Runs, flat, given, tensors, with_tensors
+from espalier.pruning.running import Repeated, Runs, first_line, flat, given, tensors, with_tensors
 
 #: Largest difference that counts as equal (see `apart`): in double precision; in it, where constants went into biases that are
 #: kept in single; and of networks that compute in single by themselves.
@@ -123,8 +123,8 @@ class Beside:
                 with torch.no_grad():
                     got = flat(small.forward((arguments, keywords)))
             except Exception as error:  # whatever the smaller model says
-                first = (str(error).splitlines() or [""])[0]
-                raise InputError(f"the smaller network does not run: {type(error).__name__}: {first}") from None
+                told = f"{type(error).__name__}: {first_line(error)}"
+                raise InputError(f"the smaller network does not run: {told}") from None
             if len(got) != len(expected):
                 raise InputError(f"the smaller network gives {len(got)} outputs, the large one {len(expected)}")
             for number, (ours, large) in enumerate(zip(got, expected)):

@@ -50,11 +50,16 @@ def parameters(model, cell):
     """How many parameters a network of ours has at the least."""
     if is_own(model):
         return 0
-    hidden = getattr(model, "hidden", None) or []
-    embedding = getattr(model, "embedding", None) or 0
-    width, gates = embedding or (hidden[0] if hidden and cell in GATES else 1), GATES.get(cell, 0)
-    total = CODES * embedding
-    for size in hidden:
-        total += max(gates, 1) * size * width + gates * size * size
-        width = size
-    return total
+    hidden, embedding = getattr(model, "hidden", None), getattr(model, "embedding", None) or 0
+    inputs = embedding or (hidden[0] if hidden and cell in GATES else 1)
+    return CODES * embedding + (sum(weights(cell, hidden, inputs, 1)) if hidden else 0)
+
+
+def weights(cell, hidden, inputs, outputs):
+    """(i2h, h2h, head) weights of a network of these widths; of a feed-forward one, which has no cell, the first are those
+    between its layers.
+    """
+    i2h = sum(size * width for size, width in zip(hidden, [inputs, *hidden[:-1]]))
+    if cell not in GATES:
+        return i2h, 0, hidden[-1] * outputs
+    return GATES[cell] * i2h, GATES[cell] * sum(size * size for size in hidden), 0

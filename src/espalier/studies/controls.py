@@ -9,11 +9,11 @@ dropout, decay: other regularisers, the base trained with them and not pruned.
 
 import dataclasses
 
-from espalier.names import GATES
 from espalier.runs import progress
 from espalier.settings import Mode, Retrain
 from espalier.settings.checks import is_own
 from espalier.settings.data import usual
+from espalier.settings.means import weights
 from espalier.settings.model import FeedForward, Model
 from espalier.settings.pruning import Scope, Structure, Target
 from espalier.studies.plan import as_train, prune_run, train_run
@@ -69,14 +69,6 @@ def with_decay(config):
     return as_train(config, optimizer=dataclasses.replace(config.optimizer, weight_decay=DECAY))
 
 
-def weights(config, hidden, inputs, outputs):
-    """(i2h, h2h, head) weights of a network of these widths; of a feed-forward one the first are those between its layers."""
-    i2h = sum(h * w for h, w in zip(hidden, [inputs, *hidden[:-1]]))
-    if isinstance(config.model, FeedForward):
-        return i2h, 0, hidden[-1] * outputs
-    return GATES[config.cell] * i2h, GATES[config.cell] * sum(h * h for h in hidden), 0
-
-
 def dense(config, percent):
     """The training configuration of the small dense network beside a level, or None where not even one unit is left, or the
     sizes are not known here (of data or models of the user's).
@@ -102,12 +94,12 @@ def dense(config, percent):
     inputs, outputs = sizes.get("features", embedding), sizes.get("outputs", 0)
     if inputs is None or str(percent) not in result.get("removed", {}):
         return None
-    kept = sum(weights(config, hidden, inputs, outputs)) - result["removed"][str(percent)][0]
+    kept = sum(weights(config.cell, hidden, inputs, outputs)) - result["removed"][str(percent)][0]
     narrower, units = None, 1
     while True:
         share = units / max(hidden)
         widths = [units if recurrent else max(1, round(share * size)) for size in hidden]
-        if sum(weights(config, widths, inputs, outputs)) > kept:
+        if sum(weights(config.cell, widths, inputs, outputs)) > kept:
             break
         narrower, units = widths, units + 1
     return narrower and as_train(config, model=dataclasses.replace(config.model, hidden=narrower, **changes))

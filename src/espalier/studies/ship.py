@@ -9,7 +9,7 @@ from espalier.errors import InputError
 from espalier.learning.bases import load_base, load_own, rebuild
 from espalier.learning.bench import Bench
 from espalier.pruning import onnx, shrink
-from espalier.pruning.c import network as c
+from espalier.pruning.c.network import Network
 from espalier.pruning.costs import STEPS, worth
 from espalier.pruning.export import export
 from espalier.pruning.running import maker
@@ -68,17 +68,18 @@ def run(config):
                 progress.current.advance(1, f"level {percent} %: {error}", line=True)
                 continue
             found = worth(dense, masked, small, example, threads=config.threads)
-            written, programs = {}, []
+            written, programs, traced = {}, [], None
             for name in config.export:
                 quantize = "int8" if name.endswith("int8") else None
                 path = its / "export" / f"{percent}{SUFFIX[name]}"
-                (one,) = export(small, path, example, say=None, quantize=quantize)
                 if name in ("c", "c_int8"):
-                    passed = c.milliseconds(small, path, STEPS, example, quantize=quantize)
+                    traced = traced or Network(small, example)
+                    one, passed = traced.write(path, quantize=quantize), traced.milliseconds(STEPS, quantize=quantize)
                     row = {"name": name, "bytes": one["bytes"], "ms_1": passed}
                     told = {"c_difference": "difference", "int8_error": "error", "note": "note"}
                     programs.append(row | {ours: one.get(theirs) for ours, theirs in told.items()})
                     continue
+                (one,) = export(small, path, example, say=None, quantize=quantize)
                 if name == "torch":
                     written["file_bytes"] = one["bytes"]
                     continue

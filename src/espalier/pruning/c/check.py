@@ -92,8 +92,8 @@ class Compiled:
     """
 
     def __init__(self, writer, folder, flags=STRICT):
-        self.writer, self.program = writer, Path(folder) / "program"
         folder = Path(folder)
+        self.writer, self.program = writer, folder / "program"
         (folder / f"{writer.name}.c").write_text(writer.source)
         (folder / f"{writer.name}.h").write_text(writer.header)
         main = MAIN.replace("@STEP@", "" if writer.program.whole else STEP)
@@ -101,16 +101,9 @@ class Compiled:
         for place, text in (("@NAME@", writer.name), ("@p@", writer.prefix), ("@P@", writer.upper), ("@TYPE@", kind)):
             main = main.replace(place, text)
         (folder / f"{writer.name}_main.c").write_text(main)
-        command = [
-            compiler(),
-            *flags,
-            "-o",
-            str(self.program),
-            str(folder / f"{writer.name}.c"),
-            str(folder / f"{writer.name}_main.c"),
-            "-lm",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True)
+        sources = [f"{writer.name}.c", f"{writer.name}_main.c"]
+        command = [compiler(), *flags, "-o", self.program.name, *sources, "-lm"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
             raise InputError(f"{writer.name}.c does not compile ({' '.join(flags)}): {first}")

@@ -53,11 +53,6 @@ class Laid:
     places: np.ndarray | None = None
     scale: np.ndarray | None = None
 
-    @property
-    def nbytes(self):
-        parts = (self.values, self.starts, self.places, self.scale)
-        return sum(part.nbytes for part in parts if part is not None)
-
 
 def widened(matrix, gates=1):
     """A matrix with the rows of every gate, and its columns, filled up with zeros to whole vectors."""

@@ -34,7 +34,6 @@ PAIRS = {
 }
 #: Nodes of the end of a sequence, made of its steps.
 ENDS = ("take", "all_steps")
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from espalier.pruning.c.program import GATES
+from espalier.names import GATES
 from espalier.pruning.c.values import Stacked, Value, double
 
 

@@ -9,7 +9,7 @@ from espalier.errors import InputError
 from espalier.pruning.c.program import Node
 from espalier.pruning.c.trace import traced
 from espalier.pruning.c.values import digest
-from espalier.pruning.running import Repeated, flat, given, maker, tensors, with_tensors
+from espalier.pruning.running import Repeated, first_line, flat, given, maker, tensors, with_tensors
 
 #: Steps of the two sequences that a network is traced on: what depends on their number shows.
 STEPS = (7, 5)
@@ -28,8 +28,7 @@ class Sequences:
         try:
             self.model = copy.deepcopy(model).cpu().float().eval()
         except Exception as error:  # of a state with a graph, or weights that are computed
-            first = (str(error).splitlines() or [""])[0]
-            raise InputError(f"{self.name} cannot be copied ({type(error).__name__}: {first})") from None
+            raise InputError(f"{self.name} cannot be copied ({type(error).__name__}: {first_line(error)})") from None
         self.runs = Repeated(self.model)
         self.function = example if callable(example) else maker(self.model) if example is None else None
         self.fixed = None if self.function else given(example)
@@ -60,8 +59,8 @@ class Sequences:
             except Exception as error:  # whatever the model says to so many steps
                 problem = problem or error
         if not traced:
-            first = (str(problem).splitlines() or [""])[0]
-            raise InputError(f"{self.name} does not take the example: {type(problem).__name__}: {first}")
+            told = f"{type(problem).__name__}: {first_line(problem)}"
+            raise InputError(f"{self.name} does not take the example: {told}")
         self.steps = next(iter(traced)) if len(traced) == 1 else None
         self.program, self.outputs, self.states = next(iter(traced.values()))
         self.program.steps = self.steps
@@ -75,8 +74,7 @@ class Sequences:
             try:
                 return given(lambda *_: self.function(batch, steps))
             except Exception as error:  # whatever the user's function says
-                first = (str(error).splitlines() or [""])[0]
-                told = f"{type(error).__name__}: {first}"
+                told = f"{type(error).__name__}: {first_line(error)}"
                 raise InputError(f"the example's function fails at batch {batch}, time {steps}: {told}") from None
         return self.fixed
 

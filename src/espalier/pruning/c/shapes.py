@@ -1,6 +1,5 @@
 """Traces what moves, reshapes and picks dimensions."""
 
-import math
 from dataclasses import replace
 
 import torch
@@ -13,9 +12,7 @@ class Shapes:
 
     def moved(self, name, output, values, *arguments, **named):
         value = self.value(values)
-        numbers = torch.arange(math.prod(values.shape)).view(values.shape)
-        strides = _strides_of(name, numbers, arguments, named)
-        return replace(value, dims=tuple(value.dims[k] for k in strides))
+        return replace(value, dims=tuple(value.dims[k] for k in _order(name, values.dim(), arguments, named)))
 
     def shaped(self, name, output, values, *_, **__):
         """Another shape: as the batch is one, all that may change is where dimensions of size one stand."""
@@ -115,9 +112,9 @@ class Shapes:
         return Value(node, tuple(dims), at)
 
 
-def _strides_of(name, numbers, arguments, named):
-    """Which dimension of a tensor stands where after it was moved."""
-    shape = list(range(2, 2 + numbers.dim()))
+def _order(name, count, arguments, named):
+    """Which of so many dimensions stands where after they were moved."""
+    shape = list(range(2, 2 + count))
     marked = torch.empty(shape)
     with torch._C.DisableTorchFunction():
         found = getattr(marked, name) if name in ("T", "mT") else getattr(marked, name)(*arguments, **named)

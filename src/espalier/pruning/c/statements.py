@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from espalier.names import GATES
 from espalier.pruning.c.layouts import in_steps, padded
-from espalier.pruning.c.program import GATES
 from espalier.pruning.c.text import literal
 
 #: Functions of one number `x`, and of numbers `a`, `b`.
@@ -57,8 +57,8 @@ class Statements:
     def _each(self, node, text):
         """A loop over the steps and the channels: `k`; the rest of the channels stays zero."""
         lines = ["for (int t = t0; t < t0 + n; t++) {", f"float *y = {self._at(node)};"]
-        for place, one in enumerate(node.inputs):
-            lines.append(f"const float *{'abcdefgh'[place]} = {self._at(one)};")
+        for letter, one in zip("ab", dict.fromkeys(node.inputs)):
+            lines.append(f"const float *{letter} = {self._at(one)};")
         return [*lines, f"for (int k = 0; k < {node.width}; k++) {text}", *self._rest(node), "}"]
 
     @staticmethod
@@ -146,11 +146,8 @@ class Statements:
         return self._each(node, f"y[k] = a[k] * {scale}[k] + {shift}[k];")
 
     def _on_pair(self, node):
-        if node.inputs[0] is node.inputs[1]:
-            function = PAIRS[node.more["function"]].format("a[k]", "a[k]")
-            lines = self._each(node, f"y[k] = {function};")
-            return [line for line in lines if not line.startswith("const float *b")]
-        return self._each(node, f"y[k] = {PAIRS[node.more['function']].format('a[k]', 'b[k]')};")
+        second = "a[k]" if node.inputs[0] is node.inputs[1] else "b[k]"
+        return self._each(node, f"y[k] = {PAIRS[node.more['function']].format('a[k]', second)};")
 
     def _on_slice(self, node):
         return self._each(node, f"y[k] = a[k + {node.more['first']}];")

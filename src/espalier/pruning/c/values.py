@@ -11,7 +11,8 @@ from espalier.pruning.c.program import Node
 @dataclass(frozen=True)
 class Value:
     """What a tensor holds: a node, at every step (`at` None, a dimension is `time`) or at one. dims: role of every dimension:
-    `time`, `channel`, or `one`; of the input of several dimensions `part`.
+    `time`, `channel`, or `one`; `part` of an example of several dimensions; `group`, beside which channels are those of one of
+    several groups.
     """
 
     node: Node

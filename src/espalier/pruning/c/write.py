@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from espalier.names import GATES
 from espalier.pruning.c.layouts import chosen, laid, padded, widened
-from espalier.pruning.c.program import ENDS, GATES
+from espalier.pruning.c.program import ENDS
 from espalier.pruning.c.statements import Statements
 from espalier.pruning.c.text import indented, literal, polynomials, sections
 
@@ -14,6 +15,10 @@ from espalier.pruning.c.text import indented, literal, polynomials, sections
 BLOCK = 8
 #: Steps of the longest sequence where a layer reads backwards and all of it must be there, unless the user says another.
 MOST_STEPS = 256
+#: Kinds of numbers in numpy and in C.
+KINDS = {
+    "float32": "float", "int8": "signed char", "int32": "int", "uint32": "unsigned int", "uint16": "unsigned short",
+}  # fmt: skip
 
 
 def prefix_of(path):
@@ -23,8 +28,8 @@ def prefix_of(path):
 
 
 class Writer(Statements):
-    """Writes a `Program`.  `source` and `header`, the two files; `about`, what they hold, by name; `libm`, whether tanh and exp
-    are libm's.
+    """Writes a `Program`.  `source` and `header`, the two files; `about`, bytes that they take, by name; `lines`, how each
+    matrix lies, in words.
 
     title: a line that says which network it is.  layout: for all matrices, or None.  quantize: `int8` or None.
     """
@@ -96,16 +101,9 @@ class Writer(Statements):
     # Arrays
 
     def _array(self, name, values, node=None, number=0):
-        kinds = {
-            "float32": "float",
-            "int8": "signed char",
-            "int32": "int",
-            "uint32": "unsigned int",
-            "uint16": "unsigned short",
-        }
         values = np.ascontiguousarray(values)
         self.flash += values.nbytes
-        kind, flat = kinds[str(values.dtype)], values.reshape(-1)
+        kind, flat = KINDS[str(values.dtype)], values.reshape(-1)
         end = "u" if kind == "unsigned int" else ""
         texts = [literal(one) if kind == "float" else f"{one}{end}" for one in flat.tolist()]
         texts = texts or ["0"]  # C has no empty arrays
@@ -115,11 +113,10 @@ class Writer(Statements):
                 lines.append(line)
                 line = ""
             line += f"{text},"
-        head = (
-            ""
-            if node is None
-            else f"/* {node.name or node.kind}{', matrix ' + str(number) if node.kind == 'cell' else ''} */\n"
-        )
+        head = ""
+        if node is not None:
+            which = f", matrix {number}" if node.kind == "cell" else ""
+            head = f"/* {node.name or node.kind}{which} */\n"
         self.arrays.append(f"{head}static const {kind} {name}[{len(texts)}] = {{\n" + "\n".join([*lines, line]) + "\n};")
 
     def _vector(self, name, values, gates=1):
@@ -138,21 +135,20 @@ class Writer(Statements):
         work = self.total + self.gates
         if self.program.whole:
             floats += (self.program.steps or MOST_STEPS) * work + max(self.inner, 1)
-        weights = sum(int(one.numel()) for node in self.program.nodes for one in node.matrices)
-        kept = sum(int((one != 0).sum()) for node in self.program.nodes for one in node.matrices)
-        about = {"flash": self.flash, "state": max(4 * floats, 1), "weights": weights, "kept": kept}
+        about = {"bytes": self.flash, "state": max(4 * floats, 1)}
         if not self.program.whole:
             about |= {"stack_step": 4 * (work + self.inner), "stack_run": 4 * (BLOCK * work + self.inner)}
         return about
 
     def _comment(self):
-        about = self.about
+        about, matrices = self.about, [node.matrices[number] for node, number in self.program.matrices()]
+        kept, weights = sum(int((one != 0).sum()) for one in matrices), sum(one.numel() for one in matrices)
         lines = [
             self.title,
-            f"{about['kept']:,} of {about['weights']:,} weights of its matrices are not zero"
+            f"{kept:,} of {weights:,} weights of its matrices are not zero"
             + ("; they are in 8 bits, in steps of a 127th of the largest of each row." if self.quantize else "."),
             *(f"  {line}" for line in self.lines),
-            f"Constants (flash): {about['flash']:,} bytes. {self.prefix}_state (RAM): {about['state']:,} bytes.",
+            f"Constants (flash): {about['bytes']:,} bytes. {self.prefix}_state (RAM): {about['state']:,} bytes.",
         ]
         if self.program.whole:
             lines.append(f"It needs whole sequences: there is {self.prefix}_run, and no step.")
