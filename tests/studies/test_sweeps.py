@@ -191,13 +191,13 @@ def controls_are_runs_of_their_own(swept):
     configs = [from_yaml(path, PruneConfig) for path in runs]
     (config,) = [one for one in configs if one.percent == [50, 90] and not one.fresh]
     config.outputs = str(folder / "outputs")
-    i2h, h2h, head = controls.weights(config, [6, 5], 6, 2)
+    i2h, h2h, head = controls.weights(config.cell, [6, 5], 6, 2)
     assert (i2h, h2h, head) == (3 * (36 + 30), 3 * (36 + 25), 0)
     small = controls.dense(config, 90)
     units = small.model.hidden[0]
     kept = i2h + h2h - round(0.9 * i2h)
-    assert sum(controls.weights(config, [units] * 2, 6, 2)) <= kept
-    assert sum(controls.weights(config, [units + 1] * 2, 6, 2)) > kept
+    assert sum(controls.weights(config.cell, [units] * 2, 6, 2)) <= kept
+    assert sum(controls.weights(config.cell, [units + 1] * 2, 6, 2)) > kept
     assert small.model.embedding == 6 and controls.dense(PruneConfig(percent=[100]), 100) is None
     trained = list((folder / "outputs").glob("train/gru*/seed_0/result.json"))
     assert len(trained) == 4  # two small dense ones, two with other regularisers
