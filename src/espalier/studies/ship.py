@@ -90,9 +90,13 @@ def run(config):
                 row["network"] = row.pop("name")
                 extra = {k: v for k, v in written.items() if k in COSTS} if row["network"] == "shrunk" else {}
                 rows.append({**key, "percent": percent, **row, **extra})
-            now = {row["network"]: row for row in found}
-            gain = now["dense"]["ms_1"] / now["shrunk"]["ms_1"]
-            progress.current.advance(1, f"level {percent} %: shrunk {gain:.1f} times as fast as dense", line=True)
+            now = {row["network"]: row for row in [*found, *programs]}
+            gains = [
+                f"{called} {now['dense']['ms_1'] / now[network]['ms_1']:.1f}"
+                for network, called in (("shrunk", "shrunk"), ("c", "in C"), ("c_int8", "in C, int8"))
+                if network in now and now[network]["ms_1"]
+            ]
+            progress.current.advance(1, f"level {percent} %: {', '.join(gains)} times as fast as dense", line=True)
         files.write_rows(its / "costs.csv", COSTS, rows)
         figures.draw(its / "figures", rows)
         exported = sorted(path.name for path in (its / "export").glob("[!.]*") if path.name != "done.json")
