@@ -76,6 +76,8 @@ def test_regain_tells_itself():
     regain = espalier.Regain(0.9, 0.02)
     assert repr(regain) == "Regain(base=0.9, tolerance=0.02, censored)"
     regain.update(0.95, 1, 12)
+    assert regain.censored  # one look is luck
+    regain.update(0.95, 1, 24)
     assert repr(regain) == "Regain(base=0.9, tolerance=0.02, epoch=1, step=12)"
 
 

@@ -159,10 +159,19 @@ def test_records_the_cut_and_every_validation():
 def test_regain_by_hand():
     regain = Regain(base=1.0, tolerance=0.01)
     assert not regain.update(0.98, 0, 0) and regain.censored
-    assert regain.update(0.99, 2, 70) and not regain.censored
+    assert not regain.update(0.995, 1, 40) and not regain.update(0.98, 1, 60)  # a lucky look, and not again
+    assert not regain.update(0.99, 2, 70)
+    resumed = Regain(0)
+    resumed.load_state_dict(regain.state_dict())
+    assert resumed.update(1.0, 2, 75) and (resumed.epoch, resumed.step) == (2, 70)
+    assert regain.update(0.99, 2, 75) and not regain.censored
     assert regain.update(0.5, 3, 80) and (regain.epoch, regain.step) == (2, 70)
     with pytest.raises(InputError, match="negative"):
         Regain(1.0, -0.1)
+    with pytest.raises(InputError, match="regain.patience must be at least 1"):
+        Regain(1.0, patience=0)
+    alone = Regain(1.0, patience=3)
+    assert alone.update(1.0, 0, 0) and alone.step == 0  # right after the cut there is one look only
 
 
 def test_wrong_use_is_told(caplog):

@@ -58,7 +58,7 @@ def test_less_is_better_where_the_task_says_so():
     assert bits.worse(2.0, 2.5) == 0.5 and ACCURACY.worse(0.9, 0.7) == pytest.approx(0.2)
     assert bits.allowed(2.0) == pytest.approx(0.02) and ACCURACY.allowed(0.5) == 0.01
     assert bits.told() == "1 %" and ACCURACY.told(0.05) == "0.05"
-    regain = Regain(2.0, bits.allowed(2.0), higher=False)
+    regain = Regain(2.0, bits.allowed(2.0), higher=False, patience=1)
     assert not regain.update(2.03, 1, 5) and regain.update(2.019, 2, 9) and regain.epoch == 2
     again = Regain(0)
     again.load_state_dict(regain.state_dict())

@@ -26,20 +26,23 @@ FILES = ("best.pt", "last.pt")
 
 
 class Best(pl.Callback):
-    """Remembers the weights of the epoch that was judged best (of equals, with the lowest loss)."""
+    """Remembers the weights of the moment that was judged best (of equals, with the lowest loss): the end of an epoch, or when
+    regain was confirmed, of which it keeps the row.
+    """
 
     def __init__(self):
-        self.rank, self.epoch, self.weights = None, None, None
+        self.rank, self.epoch, self.weights, self.confirmed = None, None, None, None
 
     def offer(self, score, epoch, model):
         if self.rank is None or score.rank > self.rank:
             self.rank, self.epoch, self.weights = score.rank, epoch, weights_of(model)
 
     def state_dict(self):
-        return {"rank": self.rank, "epoch": self.epoch, "weights": self.weights}
+        return {name: getattr(self, name) for name in ("rank", "epoch", "weights", "confirmed")}
 
     def load_state_dict(self, state_dict):
         self.rank, self.epoch, self.weights = (state_dict[name] for name in ("rank", "epoch", "weights"))
+        self.confirmed = state_dict.get("confirmed")
 
 
 class Attempt:
@@ -88,7 +91,7 @@ class Attempt:
         self.cut_rows = [{"epoch": 0, **columns, "seconds": self.seconds()}]
         self.pruning = Pruning(
             masks=bench.within(self.masks), base=base, tolerance=metric.allowed(base, training.regaining.tolerance),
-            higher=metric.higher,
+            higher=metric.higher, patience=training.regaining.patience or 1,
         )  # fmt: skip
         if training.during:  # the row says what the same cut costs at once
             model.load_state_dict(before)
@@ -149,10 +152,15 @@ class Attempt:
         return [metric.better(row[column]) for row in rows if row["epoch"] >= first]
 
     def look(self, epoch, step):
-        """Between the ends of epochs."""
-        if self.pruning and self.pruning.regain.censored and self.whole:
-            now = self.bench.score(self.model, self.bench.judge, *self.training.purpose, epoch, step)
-            self.pruning.record(now.value, epoch, step)
+        """Between the ends of epochs.  Where regain is confirmed, training ends there or the moment is noted down."""
+        if not (self.pruning and self.pruning.regain.censored and self.whole):
+            return
+        bench, moment = self.bench, (*self.training.purpose, epoch, step)
+        now = bench.score(self.model, bench.judge, *moment)
+        if self.pruning.record(now.value, epoch, step) and not self.training.regaining.stop:
+            columns, judged = bench.row(self.model, Score(bench.task), *moment)
+            self.best.offer(judged, epoch, self.model)
+            self.best.confirmed = {"epoch": epoch, "step": step, **columns}
 
     def end_of_epoch(self, epoch, step):
         training, bench, train_score = self.training, self.bench, self.train_score()
@@ -202,7 +210,7 @@ class Attempt:
             "data": bench.facts,
             "parameters": sum(parameter.numel() for parameter in model.parameters()), "active": getattr(model, "active", None),
             "kept": self.masks and self.masks.kept, "total": self.masks and self.masks.total,
-            "regain": regain and {"epoch": regain.epoch, "step": regain.step},
+            "regain": regain and {"epoch": regain.epoch, "step": regain.step}, "confirmed": self.best.confirmed,
             "before": self.base and self.base[0], "base": self.base and self.base[1].value,
             "task": dataclasses.asdict(bench.task.metric),
             "starts": self.digests,

@@ -25,7 +25,7 @@ class Epochs(pl.Callback):
     """Collects one row per epoch, looks in between, and says when to stop.
 
     end: function from (epoch, optimizer steps) to the row of an epoch, called at its end; epochs count from 1.
-    stop: function without arguments: was that the last epoch?
+    stop: function without arguments: was that the last epoch, whole or not?
     start: function from the rows that a checkpoint brought back (none at first), called before training.
     check: function from (epoch, optimizer steps), called `per_epoch - 1` times within an epoch.
     """
@@ -43,6 +43,7 @@ class Epochs(pl.Callback):
         # Look k of an epoch falls on its batch ceil(k * count / per_epoch).
         if done < count and (done * self.per_epoch) // count > (batch_idx * self.per_epoch) // count:
             self.check(trainer.current_epoch + 1, trainer.global_step)
+            trainer.should_stop = self.stop()
 
     def on_train_epoch_end(self, trainer, pl_module):
         self.rows.append(self.end(trainer.current_epoch + 1, trainer.global_step))

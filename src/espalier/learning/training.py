@@ -55,13 +55,14 @@ class Regaining:
     """When the score counts as back, how often one looks within an epoch, and whether training then ends.
 
     reference: the weights whose score is to be regained.  tolerance: what may be missing, in the terms of the task's metric;
-    None: the metric's own.
+    None: the metric's own.  patience: looks in a row that have to be back; None: one.
     """
 
     reference: Start
     tolerance: float | None
     checks_per_epoch: int = 1
     stop: bool = False
+    patience: int | None = None
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Pruning(pl.Callback):
     `espalier.prune`; names of modules are those within the LightningModule.
     masks: masks made elsewhere, instead of those arguments.
     monitor: name of a logged validation metric to watch for regain; base: its value before the cut; tolerance: what may be
-    missing; higher: whether more is better.  With `num_sanity_val_steps=-1` the value right after the cut is recorded too.
+    missing; higher: whether more is better; patience: how many validations in a row have to be back.  With `num_sanity_val_steps=-1` the value right after the cut is recorded too.
 
     After or during training: `masks`, `history` (dicts of epoch, step and value, epoch 0 right after the cut) and `regain`
     (an `espalier.Regain`: epoch, step, censored).
@@ -58,6 +58,7 @@ class Pruning(pl.Callback):
         base=None,
         tolerance=0.01,
         higher=True,
+        patience=2,
         backward=None,
         loss=None,
     ):
@@ -70,7 +71,7 @@ class Pruning(pl.Callback):
         )  # fmt: skip
         warn_of_share(self.arguments["percent"])
         self.masks, self.given, self.monitor = masks, masks is not None, monitor
-        self.regain = None if base is None else Regain(base, tolerance, higher)
+        self.regain = None if base is None else Regain(base, tolerance, higher, patience)
         self.history = []
         self.changing = False  # whether somebody changes the masks during training
         self._model = None  # the LightningModule that was pruned, as a weak reference

@@ -36,7 +36,13 @@ BORN = (
     (("model", "name"), ("recurrent", "graph")), (("model", "dropout"), (0,)),
     (("modules",), (None,)), (("gates",), (None,)), (("keep_diagonal",), (False,)),
     (("trainer", "plateau"), (None,)), (("retrain", "against"), ("best",)),
-    (("patience", "against"), ("best",)),
+    (("patience", "against"), ("best",)), (("regain", "patience"), (1,)), (("safe", "by"), ("curve", "levels")),
+)  # fmt: skip
+
+
+#: Values under which something else is done than once: they are hashed by another word, so that no result of before is met.
+REVISED = (
+    (("score",), "random", "random, one draw for all percents"), (("cut", "score"), "random", "random, one draw for all percents"),
 )  # fmt: skip
 
 
@@ -61,6 +67,10 @@ def identity(values):
         node, last = _parent(values, path)
         if last in node and node[last] in born:
             del node[last]
+    for path, value, word in REVISED:
+        node, last = _parent(values, path)
+        if node.get(last) == value:
+            node[last] = word
     text = json.dumps({"format": FORMAT, **values}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -64,6 +64,26 @@ class Tolerance:
     tolerance: Optional[float] = None
 
 
+By = Enum("By", {name: name for name in ("curve", "levels")})
+
+
+@dataclass
+class Regain(Tolerance):
+    """patience: looks in a row that have to be back within the tolerance."""
+
+    patience: int = 2
+
+    def __post_init__(self):
+        positive("regain.patience", self.patience)
+
+
+@dataclass
+class Safe(Tolerance):
+    """by: whether every whole percent is looked at, where there is a curve of them, or the levels alone."""
+
+    by: By = By.curve
+
+
 @dataclass
 class PruneConfig(TrainConfig):
     target: Optional[Target] = None
@@ -80,8 +100,8 @@ class PruneConfig(TrainConfig):
     base_weights: Weights = Weights.best
     schedule: Any = None
     retrain: Any = None
-    regain: Tolerance = field(default_factory=Tolerance)
-    safe: Tolerance = field(default_factory=Tolerance)
+    regain: Regain = field(default_factory=Regain)
+    safe: Safe = field(default_factory=Safe)
     curve: bool = True
     controls: bool = False
     fresh: bool = False

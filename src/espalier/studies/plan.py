@@ -73,7 +73,8 @@ def level(config, percent, start, ranked=None, epochs=None, growth=None, rule=No
     patience = None
     if epochs is None and retrain.mode.name == "while_improving":
         patience = Patience(retrain.patience, retrain.min_delta, retrain.against.name)
-    regaining = Regaining(base_start(config), config.regain.tolerance, retrain.checks_per_epoch, stop)
+    looks = config.regain.patience if config.regain.patience > 1 else None  # one is none, as it was before there were several
+    regaining = Regaining(base_start(config), config.regain.tolerance, retrain.checks_per_epoch, stop, looks)
     return replace(
         base_training(config), epochs=retrain.max_epochs if epochs is None else epochs, purpose=("prune", percent), start=start,
         cut=cut, regaining=regaining, during=growth and Growth(**growth), patience=patience, plateau=None,

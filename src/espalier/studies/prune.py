@@ -135,7 +135,8 @@ class _Study:
     def summary(self, trained):
         result, rows = trained.result, trained.rows
         judged, name = "val" if result["judge"] == "validation" else "test", self.metric.name
-        best = max(rows, key=lambda row: (self.metric.better(row[f"{judged}_{name}"]), -row["epoch"]))
+        moments = [*rows, *filter(None, [result.get("confirmed")])]
+        best = max(moments, key=lambda row: (self.metric.better(row[f"{judged}_{name}"]), -row["epoch"]))
         regain, before = result["regain"], result["before"]
         splits = (f"val_{name}", f"test_{name}")
         return {

@@ -48,7 +48,7 @@ def _networks(config):
 
 def run(config):
     """Shrink, export and weigh every level."""
-    its, told, rows = prune_run(config), {}, []
+    its, levels, rows = prune_run(config), {}, []
     network, example = _networks(config)
     dense = network(None)
     percents = its.result().get("percents", config.percent)
@@ -58,7 +58,7 @@ def run(config):
         for percent in percents:
             path = its / "levels" / f"{percent}.pt"
             masked = network(path)
-            own = told[str(percent)] = {"level": files.digest(path)}
+            own = levels[str(percent)] = {"level": files.digest(path)}
             try:
                 tell = lambda line, percent=percent: log.info("%s %%: %s", percent, line)  # noqa: E731
                 small = shrink(masked, say=tell, example=example if known_readers(masked) is None else None)
@@ -102,4 +102,4 @@ def run(config):
         exported = sorted(path.name for path in (its / "export").glob("[!.]*") if path.name != "done.json")
         names = ["costs.csv", *(f"export/{name}" for name in exported)]
         digests = {name: files.digest(its / name) for name in names}
-        files.write_json(its / "export" / "done.json", files.sealed({"levels": told, "files": digests}))
+        files.write_json(its / "export" / "done.json", files.sealed({"levels": levels, "files": digests}))
