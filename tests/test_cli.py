@@ -142,7 +142,7 @@ def test_another_tolerance_of_the_sentences_trains_nothing_again(door, tmp_path)
     code, out, err = door("prune", *sweep, "safe.tolerance=0.4")
     assert code == 0 and "2 of 2 jobs were done before" in out and "within 0.4 of the base" in out
     (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
-    assert json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["safe"] == 0.4
+    assert json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["safe"] == {"tolerance": 0.4, "by": "curve"}
     code, out, err = door("prune", f"report={folder}")
     assert code == 0 and "within 0.4 of the base" in out, err  # what the sweep was told with
     code, out, err = door("prune", f"report={folder}", "safe.tolerance=0.2")

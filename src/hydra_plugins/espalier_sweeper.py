@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from espalier.errors import InputError
 from espalier.runs import progress
+from espalier.runs.identity import plain
 from espalier.settings import notes, to_config
 from espalier.studies import controls, stories
 from espalier.studies.plan import RUNS, base_run, shipped
@@ -69,7 +70,7 @@ class Sweeper(BasicSweeper):
         sweep = Sweep(self.folder(story, jobs, experiment), jobs, experiment)
         pool = Path(jobs[0].config.outputs)
         runs = [{"run": job.run.directory.relative_to(pool), "overrides": " ".join(job.overrides)} for job in jobs]
-        safe = jobs[0].config.safe.tolerance if story == "prune" else None
+        safe = plain(jobs[0].config.safe) if story == "prune" else None
         collect.describe(sweep.directory, story, experiment, runs, safe)
         for note in dict.fromkeys(note for job in jobs for note in notes(job.config)):
             progress.current.say(f"note: {note}")

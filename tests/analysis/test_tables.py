@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from espalier.analysis import figures, tables, thesis
+from espalier.analysis import figures, sentences, tables, thesis
 
 
 def summary(drops, cell="lstm", target="both", seed=0, epochs=1, judge="validation", score="magnitude"):
@@ -56,9 +56,9 @@ def test_overview_and_sentences_by_hand():
     both, h2h = tables.overview(rows, 0.01)[::-1]
     assert both["safe"] == 20 and both["regain"] == "30 %: 1 epoch, 90 %: 2 epochs, 100 %: no"
     assert h2h["safe"] == 0 and h2h["regain"] == "10-20 %: 1 epoch, 90 %: 3 epochs"
-    (sentence,) = tables.sentences(rows, 0.01)
+    (sentence,) = sentences.sentences(rows, 0.01)
     assert sentence == (
-        "LSTM: no level of h2h is free, 90 % costs 3 epochs; "
+        "LSTM: nothing of h2h is free, 90 % costs 3 epochs; "
         "20 % of both kinds is free, 90 % costs 2 epochs, 100 % is not regained in 1 epoch."
     )
 
@@ -74,7 +74,70 @@ def test_several_seeds_give_the_median_and_its_range():
 
 def test_scores_of_a_sweep_are_told_apart():
     rows = pd.concat([summary({10: (0, 0)}), summary({10: (0.5, 1)}, score="random")])
-    assert [sentence.split(":")[0] for sentence in tables.sentences(rows, 0.01)] == ["LSTM, magnitude", "LSTM, random"]
+    assert [sentence.split(":")[0] for sentence in sentences.sentences(rows, 0.01)] == ["LSTM, magnitude", "LSTM, random"]
+
+
+def curve(values, seed=0):
+    """Rows of curve.csv of the same series. values: percent -> accuracy."""
+    row = {"cell": "lstm", "target": "both", "score": "magnitude", "scope": "global", "judge": "validation"}
+    rows = [{**row, "seed": seed, "percent": percent, "accuracy": value} for percent, value in values.items()]
+    return tables.as_series(rows)
+
+
+def test_safe_percent_is_looked_at_between_the_levels():
+    rows = summary({10: (0.0, 0), 20: (0.005, 0), 30: (0.02, 1)})
+    whole = {percent: 1.0 - (0.005 if percent > 12 else 0) for percent in range(27)} | {27: 0.985, 28: 0.99, 29: 0.98, 30: 0.98}
+    assert tables.safe_percents(rows, 0.01, curve=curve(whole))["safe"].tolist() == [26]
+    assert tables.safe_percents(rows, 0.02, curve=curve(whole))["safe"].tolist() == [30]
+    early = curve(whole | {15: 0.9})
+    assert tables.safe_percents(rows, 0.01, curve=early)["safe"].tolist() == [14]  # what the levels jump over
+    of_others = curve(whole | {20: 0.97})  # levels that are not cut from the base: the curve says nothing of them
+    assert tables.safe_percents(rows, 0.01, curve=of_others)["safe"].tolist() == [20]
+    (row,) = tables.overview(rows, 0.01, curve=curve(whole))
+    assert row["safe"] == 26 and row["lost"] == pytest.approx(0.005)
+
+
+def test_what_is_smaller_than_the_error_of_the_split_is_not_called_free():
+    rows = pd.concat([summary({10: (0.004, 0), 20: (0.008, 0), 30: (0.5, 1)}, seed=seed) for seed in range(3)])
+    rows.loc[(rows["seed"] == 2) & (rows["percent"] == 20), "cut_val_accuracy"] = 0.5
+    told = sentences.sentences(rows, 0.01)
+    assert told == ["LSTM: 20 % of both kinds (10 to 20 %, 3 seeds) is free, 30 % costs 1 epoch."]
+    noisy = rows.assign(judge_error=0.009)
+    assert tables.overview(noisy, 0.01)[0]["lost"] == pytest.approx((0.008 + 0.008 + 0.5) / 3)
+    even = noisy[noisy["seed"] < 2]
+    assert sentences.sentences(even, 0.01) == [
+        "LSTM: 20 % of both kinds (all 2 seeds) is not distinguishable from the base, 30 % costs 1 epoch."
+    ]
+    assert sentences.sentences(even.assign(judge_error=0.001), 0.01)[0].startswith(
+        "LSTM: 20 % of both kinds (all 2 seeds) is free"
+    )
+    assert "0.009." in sentences.errors(noisy, 0.01) and sentences.errors(rows, 0.01) is None
+
+
+def test_a_base_that_ties_the_best_rule_is_told_first():
+    rules = {"constant": 0.5, "bigram": 0.948, "length": 0.7}
+    good = summary({10: (0, 0)}).assign(base_test_accuracy=0.99)
+    bad = summary({10: (0, 0)}, cell="rnn_relu").assign(base_test_accuracy=0.767)
+    told = sentences.sentences(pd.concat([good, bad]), 0.01, baselines=rules)
+    assert told == [
+        "RNN-ReLU: its base, at 0.7670 on test, has learned nothing that pruning could cost: bigram, without learning, is at "
+        "0.9480.",
+        "LSTM: 10 % of both kinds is free.",
+    ]
+    tied = good.assign(base_test_accuracy=0.953, judge_error=0.008)
+    assert "learned nothing" in sentences.sentences(tied, 0.01, baselines=rules)[0]
+    assert "learned nothing" not in sentences.sentences(tied.assign(judge_error=0.004), 0.01, baselines=rules)[0]
+
+
+def test_a_level_of_what_is_zero_already_is_idle():
+    row = {"kept": 40, "total": 100, "base_zeros": 60}
+    assert tables.idle(row) and not tables.idle({**row, "kept": 30})
+    assert not tables.idle({**row, "base_zeros": math.nan}) and not tables.idle({**row, "base_zeros": 0, "kept": 100})
+
+
+def test_targets_in_words():
+    rows = summary({10: (0, 0)}, target="both-block")
+    assert sentences.sentences(rows, 0.01) == ["LSTM: 10 % of both kinds in tiles is free."]
 
 
 def test_na_stays_a_word(tmp_path):

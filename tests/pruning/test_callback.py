@@ -168,7 +168,7 @@ def test_regain_by_hand():
     assert regain.update(0.5, 3, 80) and (regain.epoch, regain.step) == (2, 70)
     with pytest.raises(InputError, match="negative"):
         Regain(1.0, -0.1)
-    with pytest.raises(InputError, match="regain.patience must be at least 1"):
+    with pytest.raises(InputError, match="must be at least 1"):
         Regain(1.0, patience=0)
     alone = Regain(1.0, patience=3)
     assert alone.update(1.0, 0, 0) and alone.step == 0  # right after the cut there is one look only

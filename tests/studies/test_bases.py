@@ -7,15 +7,17 @@ import torch
 from helpers import finished, tiny_config, without_seconds
 from loop import LoopClassifier
 
+import espalier
 from espalier import SequenceClassifier, data
 from espalier.analysis import tables
 from espalier.data.batching import Batches, shuffled
 from espalier.errors import InputError
 from espalier.nn import CELLS
+from espalier.runs import files
 from espalier.runs.identity import plain
 from espalier.runs.seeds import generator
-from espalier.settings import Mode, Model, Readout, Retrain, Rule, Target, TrainConfig, Weights
-from espalier.studies import prune, train
+from espalier.settings import Logger, Mode, Model, Readout, Retrain, Rule, Target, TrainConfig, Weights
+from espalier.studies import collect, prune, train
 from espalier.studies.plan import base_run, prune_run
 
 
@@ -201,3 +203,30 @@ def test_result_names_the_baselines_and_the_base(config):
         assert without_seconds(finished(config()) / "results.csv") == before
         assert torch.load(run / "levels" / "90.pt", weights_only=True)["percent"] == 90
     assert "last.pt is missing or damaged; the run is done again" in (run / "prune.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("schedule, score", [("one_shot", "magnitude"), ("iterative", "random"), ("gradual", "magnitude")])
+def test_what_was_pruned_in_a_base_stays_and_counts(tmp_path, caplog, schedule, score):
+    """Levels below the sparsity of a base change nothing and say so; no zero of it grows back in retraining."""
+    base = SequenceClassifier("gru", (6, 5))
+    espalier.prune(base, percent=60)
+    zeros = {name: value == 0 for name, value in base.state_dict().items() if "weight_" in name}
+    torch.save(base.state_dict(), tmp_path / "pruned.pt")
+    settings = tiny_config(
+        tmp_path / "outputs", cell="gru", base=str(tmp_path / "pruned.pt"), percent=[30, 80], score=score,
+        schedule={"name": schedule}, retrain=Retrain(Mode.fixed, 1), logger=Logger(tensorboard=False),
+    )  # fmt: skip
+    with caplog.at_level("INFO"):
+        run = finished(settings)
+    low, high = tables.read(run / "summary.csv").to_dict("records")
+    total = sum(zero.numel() for zero in zeros.values())
+    assert low["base_zeros"] == high["base_zeros"] == round(0.6 * total)
+    assert low["kept"] == total - round(0.6 * total) and high["kept"] == total - round(0.8 * total)
+    assert tables.idle(low) and not tables.idle(high)
+    assert "level 30 %: " in caplog.text and "changes nothing, 60.1 % of the base are zero already" in caplog.text
+    for percent in (30, 80):
+        kept = files.load_tensors(run / "levels" / f"{percent}.pt", "level")["state_dict"]
+        assert not any((kept[name][zero] != 0).any() for name, zero in zeros.items())
+    about = {"command": "", "experiment": None, "safe": plain(settings.safe)}
+    collect.pruning(run.directory, [run.directory], about)
+    assert "changes nothing" in (run / "report.html").read_text(encoding="utf-8")

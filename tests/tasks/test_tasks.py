@@ -5,11 +5,12 @@ import math
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from espalier import SequenceClassifier, tasks
 from espalier.analysis import tables
 from espalier.errors import InputError
-from espalier.learning.evaluation import evaluate
+from espalier.learning.evaluation import evaluate, standard_error
 from espalier.pruning.regain import Regain
 from espalier.tasks import ACCURACY, Metric
 
@@ -101,3 +102,41 @@ def test_a_base_from_a_file_of_other_units_than_the_data_usually_get_keeps_its_o
     assert content["hidden"] == [7] and content["dropout"] == 0.3
     code, _, err = door("prune", *tiny, "model.hidden=[9]")
     assert code == 2 and "has hidden=[7]" in err, err
+
+
+def test_standard_error_by_hand():
+    """Of an accuracy the binomial one, of a root mean square that of the mean times its slope; of a mean over steps that of a
+    ratio, sequences standing for themselves.
+    """
+    device = torch.device("cpu")
+
+    def error(task, outputs, targets, size=7):
+        batches = list(zip(outputs.split(size), targets.split(size)))
+        return standard_error(nn.Identity(), tasks.load(task), batches, device)
+
+    torch.manual_seed(0)
+    right = torch.arange(1000) < 923
+    outputs = torch.stack([(~right).float(), right.float()], 1)
+    assert error({"name": "classify"}, outputs, torch.ones(1000).long()) == pytest.approx(math.sqrt(0.923 * 0.077 / 999))
+    right = torch.rand(10000) < 0.923  # of which some are looked at
+    many = torch.stack([(~right).float(), right.float()], 1)
+    told = error({"name": "classify"}, many, torch.ones(10000).long())
+    assert told == pytest.approx(math.sqrt(0.923 * 0.077 / 1e4), rel=0.15)
+    off = torch.randn(400, 1, dtype=torch.float64)
+    squares = off.square()
+    by_hand = squares.std() / math.sqrt(400) / (2 * squares.mean().sqrt())
+    assert error({"name": "regress"}, off, torch.zeros(400, 1)) == pytest.approx(float(by_hand), rel=1e-4)
+    steps = torch.full((50, 6), -100)
+    steps[:, 0], steps[25:] = 1, 1  # sequences of one step and of six
+    outputs = torch.zeros(50, 6, 2)
+    outputs[::2, :, 1] = 1.0  # every other sequence is right throughout
+    told = error({"name": "classify"}, outputs, steps, size=50)
+    resampled = []
+    for _ in range(4000):
+        chosen = torch.randint(50, (50,))
+        judged = steps[chosen] != -100
+        hit = (outputs[chosen].argmax(-1) == 1) & judged
+        resampled.append(float(hit.sum() / judged.sum()))
+    assert told == pytest.approx(float(torch.tensor(resampled).std()), rel=0.1)  # the bootstrap's
+    assert error({"name": "classify"}, outputs[:1, :1], torch.ones(1, 1).long()) is None  # of one nothing is known
+    assert error({"name": "regress"}, torch.zeros(9, 1), torch.zeros(9, 1)) == 0.0

@@ -2,7 +2,7 @@
 
 import math
 
-from espalier.analysis import figures, methods, page, tables, thesis, worth
+from espalier.analysis import figures, methods, page, sentences, tables, thesis, worth
 from espalier.analysis.page import Table, number
 
 CAPTIONS = {
@@ -19,14 +19,15 @@ CAPTIONS = {
 CONTROLS = {"fresh": "fresh start, same masks", "gradual": "gradual, single weights"}
 
 
-def write(folder, summary, results, baselines, about, metric, controls=None, unfinished=(), costs=None, beside=None):
+def write(folder, pruned, results, about, controls=None, unfinished=(), costs=None, beside=None):
     """`report.html` in the folder, beside `figures/`.
 
-    summary, results: the joined tables as DataFrames; baselines: rule -> the metric's value; metric: what judged, a `Metric`;
+    pruned: summary and curve as DataFrames, metric, baselines and tolerance; results: the joined table as a DataFrame;
     controls: a row per series, seed and percent of what the controls reached, or None; unfinished: (overrides, why);
     costs: the rows of costs.csv as a DataFrame, or None.  beside: (series, percent) -> published value, in words, or None.
-    about: command, config (YAML text), versions, experiment, floor, safe and regain tolerance.
+    about: command, config (YAML text), versions, experiment and the settings `regain`.
     """
+    summary, metric, baselines = pruned.summary, pruned.metric, pruned.baselines
     published = thesis.published() if about["experiment"] == "thesis_pruning" else None
     line = "against percent: right after the cut at every whole percent (line), best after retraining (circles)."
     kind = "feed-forward" if set(summary["cell"]) == {"feedforward"} else "recurrent"
@@ -35,10 +36,11 @@ def write(folder, summary, results, baselines, about, metric, controls=None, unf
         folder / "report.html", "pruning.html", f"Pruning {kind} networks", _subtitle(summary, metric), about,
         page.shown(folder, captions), unfinished, summary["seed"], _used(summary, about),
         gradual="name: gradual" in about["config"] or summary["variant"].str.contains("gradual").any(),
-        title_label=metric.title, higher=metric.higher, safe=metric.told(about["safe"]),
-        regained=f"{'less' if metric.higher else 'plus'} {metric.told(about['regain'])}",
-        sentences=tables.sentences(summary, about["safe"], metric, about["floor"]),
-        overview=_overview(summary, about, metric, published), costs=_costs(summary, metric),
+        title_label=metric.title, higher=metric.higher, safe=metric.told(pruned.safe), by_curve=pruned.curve is not None,
+        regained=f"{'less' if metric.higher else 'plus'} {metric.told(about['regain'].tolerance)}",
+        patience=about["regain"].patience, error=sentences.errors(summary, pruned.safe, metric),
+        sentences=sentences.sentences(summary, pruned.safe, metric, baselines, pruned.curve),
+        overview=_overview(pruned, published), costs=_costs(summary, metric),
         regularisers=regularisers(summary, controls, metric),
         methods=methods.compare(summary, metric) if methods.groups(summary) else None,
         levels=_levels(summary, results, controls, published, metric, beside or {}), worth=worth.section(costs),
@@ -55,9 +57,9 @@ def _subtitle(summary, metric):
     return f"{told}. Decisions on {' and '.join(dict.fromkeys(summary['judge']))} {metric.label}."
 
 
-def _overview(summary, about, metric, published):
+def _overview(pruned, published):
     rows = []
-    for row in tables.overview(summary, about["safe"], metric):
+    for row in tables.overview(pruned.summary, pruned.safe, pruned.metric, pruned.curve):
         spread = f" ({row['low']:g} to {row['high']:g})" if row["seeds"] > 1 else ""
         extra = [f"{thesis.SAFE[row['cell'], row['target']]} %"] if published is not None else []
         rows.append([
@@ -104,7 +106,9 @@ def _levels(summary, results, controls, published, metric, beside):
             seeds, lost = len(level), int(level["censored"].sum())
             kept, total = level["kept"].iloc[0], level["total"].iloc[0]
             row = [
-                figures.titled(key, keys), f"{percent:g} %", f"{100 * (1 - kept / total):.2f} %", f"{kept:,} of {total:,}",
+                figures.titled(key, keys), f"{percent:g} %",
+                f"{100 * (1 - kept / total):.2f} %" + (", changes nothing" if level.apply(tables.idle, axis=1).all() else ""),
+                f"{kept:,} of {total:,}",
                 number(level["cut"]), number(level["best"]),
                 *(number(level[f"{what}_test_{metric.name}"]) for what in ("cut", "best")),
                 *(_middle(level[f"regain_{what}"]) for what in ("epoch", "step")), f"{lost} of {seeds}" if lost else "",

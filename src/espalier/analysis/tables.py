@@ -1,10 +1,9 @@
-"""Tables and sentences: what the rows of one job, or of all jobs of a sweep, say."""
+"""Tables: what the rows of one job, or of all jobs of a sweep, say."""
 
 import itertools
 import math
 
 import pandas as pd
-from rich.table import Table
 
 from espalier.tasks import ACCURACY
 
@@ -13,14 +12,6 @@ EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"fl
 #: What makes one series of levels; its seeds are its repetitions. variant: whatever else a sweep varies, in words.
 SERIES = ["cell", "target", "score", "scope", "variant"]
 NAMES = {"rnn_tanh": "RNN-tanh", "rnn_relu": "RNN-ReLU", "gru": "GRU", "lstm": "LSTM", "feedforward": "Feed-forward"}
-KINDS = {
-    "i2h": "i2h",
-    "h2h": "h2h",
-    "both": "both kinds",
-    "unit": "the hidden units",
-    "linear": "the linear weights",
-    "all": "all weights",
-}
 ORDER = {name: k for k, name in enumerate(("rnn_tanh", "rnn_relu", "gru", "lstm", "i2h", "h2h", "both", "unit"))}
 
 
@@ -30,23 +21,41 @@ def judged(summary, what, metric=ACCURACY):
     return summary[f"{what}_val_{metric.name}"].where(validation, summary[f"{what}_test_{metric.name}"]).astype(float)
 
 
-def safe_percents(summary, tolerance, metric=ACCURACY):
-    """The safe percent of every series and seed: the largest level such that every level up to it stays within the
-    tolerance right after the cut; 0 if the first does not.
+def cuts(summary, tolerance, metric=ACCURACY, curve=None):
+    """What is lost right after every cut: a DataFrame of the series, seed, percent, `lost`, `allowed` and whether that is
+    `safe`.
 
-    summary: rows of summary.csv as a DataFrame.  tolerance: in the metric's own terms; None: the metric's own.
-    Returns a DataFrame of the series, seed and `safe`.
+    summary: rows of summary.csv as a DataFrame.  tolerance: in the metric's own terms; None: the metric's own.  curve: those of
+    curve.csv, at every whole percent, which are taken besides where they are of the same cuts as the levels (these are cut
+    from the base), and not where each level is cut from the one before; None: the levels alone.
     """
-    base, cut = (judged(summary, what, metric) for what in ("base", "cut"))
-    summary = summary.assign(drop=metric.worse(base, cut), allowed=metric.allowed(base, tolerance))
+    columns = [*SERIES, "seed", "percent"]
+    levels = summary[columns].assign(base=judged(summary, "base", metric), value=judged(summary, "cut", metric))
+    found = [levels]
+    if curve is not None and len(curve):
+        points = as_series(curve)[[*columns, metric.name]].rename(columns={metric.name: "at_once"})
+        both = levels.merge(points, on=columns, how="left")
+        same = ((both["value"] - both["at_once"]).abs() <= 1e-9) | (both["percent"] % 1 != 0)
+        of_base = both.assign(same=same).groupby([*SERIES, "seed"])["same"].all()
+        bases = levels.groupby([*SERIES, "seed"])["base"].first()[of_base].reset_index()
+        points = points.merge(bases, on=[*SERIES, "seed"]).rename(columns={"at_once": "value"})
+        found.append(points)
+    points = pd.concat(found).drop_duplicates(columns)
+    points = points.assign(
+        lost=metric.worse(points["base"], points["value"]), allowed=metric.allowed(points["base"], tolerance)
+    )
+    return points.assign(safe=points["lost"] <= points["allowed"] + 1e-9).drop(columns=["base", "value"])
+
+
+def safe_percents(summary, tolerance, metric=ACCURACY, curve=None):
+    """The safe percent of every series and seed: the largest percent such that everything up to it stays within the tolerance
+    right after the cut; 0 if the first does not.  Arguments as for `cuts`.  Returns a DataFrame of the series, seed and `safe`.
+    """
     found = []
-    for keys, rows in summary.groupby([*SERIES, "seed"], sort=False):
-        safe = 0
-        for percent, drop, allowed in sorted(zip(rows["percent"], rows["drop"], rows["allowed"])):
-            if not drop <= allowed + 1e-9:
-                break
-            safe = percent
-        found.append(dict(zip([*SERIES, "seed"], keys), safe=safe))
+    for keys, rows in cuts(summary, tolerance, metric, curve).groupby([*SERIES, "seed"], sort=False):
+        rows = rows.sort_values("percent")
+        up_to = rows["percent"][rows["safe"].cummin()]
+        found.append(dict(zip([*SERIES, "seed"], keys), safe=up_to.max() if len(up_to) else 0))
     return pd.DataFrame(found)
 
 
@@ -73,18 +82,23 @@ def middle(moments):
     return sorted(moments.fillna(math.inf))[len(moments) // 2]
 
 
-def overview(summary, tolerance, metric=ACCURACY):
+def overview(summary, tolerance, metric=ACCURACY, curve=None):
     """One row per series: its words, seeds, safe percent (median over seeds, of two in the middle the lower; lowest;
-    highest), the metric's value of the base (mean), and what regain costs, in words.
+    highest), what is `lost` there and the standard `error` of the split that judges (means over seeds), the metric's value of
+    the base and what that is on test (means), and what regain costs, in words.  Arguments as for `cuts`.
     """
-    safe = safe_percents(summary, tolerance, metric)
+    points = cuts(summary, tolerance, metric, curve)
+    safe = safe_percents(summary, tolerance, metric, curve)
     table = []
     for keys, rows in summary.groupby(SERIES, sort=False):
         own = sorted(of_series(safe, keys)["safe"])
-        costs = regains(rows)
+        costs, middle = regains(rows), own[(len(own) - 1) // 2]
+        there = of_series(points, keys)
         table.append({
-            **dict(zip(SERIES, keys)), "seeds": len(own), "safe": own[(len(own) - 1) // 2], "low": own[0], "high": own[-1],
-            "base": judged(rows, "base", metric).mean(),
+            **dict(zip(SERIES, keys)), "seeds": len(own), "safe": middle, "low": own[0], "high": own[-1],
+            "lost": there.loc[there["percent"] == middle, "lost"].mean() if middle else 0.0,
+            "error": rows["judge_error"].mean() if "judge_error" in rows else math.nan,
+            "base": judged(rows, "base", metric).mean(), "base_test": rows[f"base_test_{metric.name}"].mean(),
             "regain": costs if isinstance(costs, str) else ", ".join(_runs(costs)) or "nothing to regain",
         })  # fmt: skip
     return sorted(table, key=lambda row: order([row[key] for key in SERIES]))
@@ -105,6 +119,17 @@ def varied(keys):
     return [k for k in range(2, len(SERIES)) if len({key[k] for key in keys}) > 1]
 
 
+def idle(row):
+    """Whether a level, a row of summary.csv, only takes what is zero in the base already."""
+    zeros = row.get("base_zeros")
+    return bool(zeros) and not math.isnan(zeros) and row["kept"] == row["total"] - zeros
+
+
+def in_words(target):
+    """What goes, in words: `h2h`, or `h2h in tiles`."""
+    return f"{target.removesuffix('-block')} in tiles" if target.endswith("-block") else target
+
+
 def _runs(costs):
     """Consecutive levels of equal cost in one: `40-70 %: 1 epoch`."""
     told = []
@@ -113,47 +138,6 @@ def _runs(costs):
         span = percents[0] if len(percents) == 1 else f"{percents[0]}-{percents[-1]}"
         told.append(f"{span} %: {'no' if epochs is None else plural(epochs)}")
     return told
-
-
-def floor(baselines):
-    """What the simplest rule reaches: a network that is no better has learned nothing. None: there is no such rule."""
-    return next((baselines[name] for name in ("constant", "unigram") if name in baselines), None)
-
-
-def sentences(summary, tolerance, metric=ACCURACY, floor=None):
-    """One plain sentence per cell (and score, scope or variant, where a sweep has several).
-
-    floor: what the constant rule reaches; of a base that is no better there is nothing to say. None: there is no such rule.
-    """
-    table = overview(summary, tolerance, metric)
-    more = [SERIES[k] for k in varied([[row[key] for key in SERIES] for row in table])]
-    told = []
-    for head in dict.fromkeys((row["cell"], *(row[key] for key in more)) for row in table):
-        rows = [row for row in table if (row["cell"], *(row[key] for key in more)) == head]
-        name = NAMES.get(head[0], head[0]) + "".join(f", {value}" for value in head[1:])
-        margin = 0.01 * abs(floor or 0) if metric.relative else 0.01
-        if floor is not None and all(metric.worse(row["base"], floor) <= margin for row in rows):
-            told.append(f"{name}: its base, at {rows[0]['base']:.4f}, has learned nothing that pruning could cost.")
-        else:
-            told.append(f"{name}: {'; '.join(_part(row, summary) for row in rows)}.")
-    return told
-
-
-def _part(row, summary):
-    rows = of_series(summary, [row[key] for key in SERIES])
-    kind, safe = KINDS.get(row["target"], row["target"]), row["safe"]
-    part = f"{safe:g} % of {kind} is free" if safe else f"no level of {kind} is free"
-    costs = regains(rows)
-    if not isinstance(costs, list) or not costs:
-        return part
-    regained = [(percent, epochs) for percent, epochs in costs if epochs is not None and percent > safe]
-    lost = [percent for percent, epochs in costs if epochs is None]
-    if regained:
-        percent, epochs = max(regained)
-        part += f", {percent:g} % costs {plural(epochs)}"
-    if lost:
-        part += f", {min(lost):g} % is not regained in {plural(int(rows['epochs'].max()))}"
-    return part
 
 
 def plural(epochs):
@@ -170,19 +154,3 @@ def as_series(rows):
     """Rows of one of our tables as a DataFrame with the column `variant`, which only joined tables have."""
     frame = pd.DataFrame(rows)
     return frame.assign(variant=frame["variant"].fillna("") if "variant" in frame else "")
-
-
-def print_overview(summary, tolerance, console, metric=ACCURACY, floor=None):
-    """The table and the sentences on the terminal. floor: as for `sentences`."""
-    within = metric.told(tolerance)
-    table = Table(title=f"Safe percent (within {within} of the base right after the cut) and epochs to regain")
-    rows = overview(summary, tolerance, metric)
-    more = [SERIES[k] for k in varied([[row[key] for key in SERIES] for row in rows])]
-    for name in ("cell", "target", *more, "safe percent", "regain"):
-        table.add_column(name, justify="right" if name == "safe percent" else "left", overflow="fold")
-    for row in rows:
-        spread = f" ({row['low']:g} to {row['high']:g}, {row['seeds']} seeds)" if row["seeds"] > 1 else ""
-        table.add_row(row["cell"], row["target"], *(row[key] for key in more), f"{row['safe']:g} %{spread}", row["regain"])
-    console.print(table)
-    for sentence in sentences(summary, tolerance, metric, floor):
-        console.print(sentence, markup=False)

@@ -58,7 +58,7 @@ class Attempt:
         if again:
             self.checkpoint.unlink(missing_ok=True)
         self.seconds, self.best, self.pruning, self.growing, self.base = Clock(), Best(), None, None, None
-        self.cut_rows, self.masks = [], None
+        self.cut_rows, self.masks, self.zeros = [], None, None
         run.start()
         self.model = self.start()
         self.own_board = board is None
@@ -79,7 +79,15 @@ class Attempt:
         training, cut, bench = self.training, self.training.cut, self.bench
         metric, base = bench.task.metric, self.base[1].value
         ranked = self.runner.network(bench, cut.ranked) if cut.ranked else model
-        self.masks = bench.masks(ranked, cut, cut.percent)
+        brought = self.runner.network(bench, training.regaining.reference) if training.regaining.reference.file else None
+
+        def masks_of(network, percent):
+            masks = bench.masks(network, cut, percent)
+            if brought is not None and cut.structure != "unit":  # what somebody pruned before stays so
+                masks, self.zeros = masks.besides(brought)
+            return masks
+
+        self.masks = masks_of(ranked, cut.percent)
         before = weights_of(model)
         if cut.ranked:  # whose weights, not these, would make up for what goes
             self.masks.weights(model)
@@ -95,7 +103,7 @@ class Attempt:
         )  # fmt: skip
         if training.during:  # the row says what the same cut costs at once
             model.load_state_dict(before)
-            self.growing = Growing(self.pruning, lambda percent: bench.within(bench.masks(model, cut, percent)), cut.percent,
+            self.growing = Growing(self.pruning, lambda percent: bench.within(masks_of(model, percent)), cut.percent,
                                    training.during, training.epochs)  # fmt: skip
         else:
             self.pruning.record(judged.value, 0, 0)
@@ -210,8 +218,9 @@ class Attempt:
             "data": bench.facts,
             "parameters": sum(parameter.numel() for parameter in model.parameters()), "active": getattr(model, "active", None),
             "kept": self.masks and self.masks.kept, "total": self.masks and self.masks.total,
+            "zeros": self.zeros,
             "regain": regain and {"epoch": regain.epoch, "step": regain.step}, "confirmed": self.best.confirmed,
-            "before": self.base and self.base[0], "base": self.base and self.base[1].value,
+            "before": self.base and self.base[0], "base": self.base and self.base[1].value, "error": self.base and self.base[2],
             "task": dataclasses.asdict(bench.task.metric),
             "starts": self.digests,
         }  # fmt: skip

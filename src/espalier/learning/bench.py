@@ -13,7 +13,7 @@ from torch import nn
 from espalier import data, names, tasks
 from espalier.data.batching import evaluation_batches, training_batches
 from espalier.errors import InputError
-from espalier.learning.evaluation import Score, evaluate, validate
+from espalier.learning.evaluation import Score, evaluate, standard_error, validate
 from espalier.learning.feeds import Loaded, accepted, data_of
 from espalier.learning.learner import Learner, Losses
 from espalier.pruning import SCORES, UNIT_SCORES, Masks, make_masks
@@ -151,17 +151,26 @@ class Bench:
 
     def score(self, model, split, *moment):
         """`Score` on `validation` or `test`. moment: when, for the order of batches where it matters (`last_step`)."""
-        examples = getattr(self.splits, split)
-        if not len(examples):
+        if not len(getattr(self.splits, split)):
             return Score(self.task)
-        if self.ours and model.readout == "last_step" and not isinstance(examples, Loaded):  # which depends on the batch
-            order = generator(self.seed, "evaluation", split, *moment)
-            batches = evaluation_batches(examples, self.training.data["batch_size"], order)
-        else:
-            batches = self.batches(split)
+        batches = self.evaluated(model, split, moment)
         if self.task.logged:
             return validate(self.twin(model), self.task, batches, self.device)
         return evaluate(model, self.task, batches, self.device, self.carried(model))
+
+    def error(self, model, *moment):
+        """Standard error of what judges, or None where it cannot be told (of what a LightningModule logs)."""
+        if self.task.logged:
+            return None
+        return standard_error(model, self.task, self.evaluated(model, self.judge, moment), self.device, self.carried(model))
+
+    def evaluated(self, model, split, moment):
+        """The batches that a network is evaluated on."""
+        examples = getattr(self.splits, split)
+        if self.ours and model.readout == "last_step" and not isinstance(examples, Loaded):  # which depends on the batch
+            order = generator(self.seed, "evaluation", split, *moment)
+            return evaluation_batches(examples, self.training.data["batch_size"], order)
+        return self.batches(split)
 
     def batches(self, split):
         """The batches that a split is evaluated on."""

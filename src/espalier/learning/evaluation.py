@@ -1,6 +1,7 @@
 """Loss and metric of a model on a split."""
 
 import logging
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from espalier.errors import InputError
 from espalier.tasks import Task
+
+#: Examples that a standard error is estimated from, at most.
+EXAMPLES = 2000
 
 
 @dataclass
@@ -29,26 +33,62 @@ class Score:
         return [self.task.metric.better(self.value), 0.0 if self.loss is None else -self.loss]
 
 
-def evaluate(model, task, batches, device, carried=False):
-    """`Score` of `model(*inputs)` over batches of `(*inputs, targets)`; the model's mode is kept. carried: as for `Learner`."""
-    training = model.training
+@torch.inference_mode()
+def outputs_of(model, batches, device, carried):
+    """(outputs, targets) of every batch of `(*inputs, targets)`; the model's mode is kept. carried: as for `Learner`."""
+    training, states = model.training, ()
     model.eval()
-    loss, total, count, states = 0.0, 0.0, 0, ()
+    for *inputs, targets in batches:
+        inputs, targets = [one.to(device) for one in inputs], targets.to(device)
+        if carried:
+            outputs, states = model(*inputs, states=states)
+        else:
+            outputs = model(*inputs)
+        yield outputs, targets
+    model.train(training)
+
+
+def evaluate(model, task, batches, device, carried=False):
+    """`Score` of `model(*inputs)` over batches of `(*inputs, targets)`. carried: as for `Learner`."""
+    loss, total, count = 0.0, 0.0, 0
     with torch.inference_mode():
-        for *inputs, targets in batches:
-            inputs, targets = [one.to(device) for one in inputs], targets.to(device)
-            if carried:
-                outputs, states = model(*inputs, states=states)
-            else:
-                outputs = model(*inputs)
+        for outputs, targets in outputs_of(model, batches, device, carried):
             part, number = task.score(outputs, targets)
             lost = task.loss(outputs, targets) * number if task.total is None else task.total(outputs, targets)
             loss, total, count = loss + lost.double(), total + part, count + number
-    model.train(training)
     if not count:
         raise InputError("there is nothing to judge: every target is ignored")
     value = task.finish(torch.as_tensor(total).double(), int(count))
     return Score(task, float(loss) / int(count), float(value))
+
+
+def standard_error(model, task, batches, device, carried=False):
+    """Standard error of the metric's value over examples that are taken for independent: how far it would be another one on
+    another split as large. None where it cannot be told: a single example, or outputs that are no tensor of a row for each.
+
+    The value is a function (`task.finish`) of a ratio of sums, so its error is that of the ratio (delta method; Cochran 1977,
+    Sampling Techniques, chapter 6) times the slope.  At most `EXAMPLES` of the examples, evenly spaced, are looked at.
+    """
+    examples = sum(len(batch[-1]) for batch in batches)
+    step, seen, sums, counts = math.ceil(examples / EXAMPLES), 0, [], []
+    with torch.inference_mode():
+        for outputs, targets in outputs_of(model, batches, device, carried):
+            if not isinstance(outputs, torch.Tensor) or len(outputs) != len(targets):
+                return None
+            for place in range(-seen % step, len(targets), step):
+                part, number = task.score(outputs[place : place + 1], targets[place : place + 1])
+                sums.append(float(part))
+                counts.append(float(number))
+            seen += len(targets)
+    sums, counts = torch.tensor([sums, counts], dtype=torch.float64)
+    if len(sums) < 2 or not counts.sum():
+        return None
+    mean = sums.sum() / counts.sum()
+    error = (sums - mean * counts).std() / counts.mean() / math.sqrt(examples)
+    nudge = max(1e-6 * abs(float(mean)), 1e-12)
+    above, below = (float(task.finish(mean + sign * nudge, 1)) for sign in (1, -1))
+    slope = (above - below) / (2 * nudge)
+    return float(error) * abs(slope) if error else 0.0
 
 
 def validate(module, task, batches, device):

@@ -67,7 +67,7 @@ class Runner:
 
     def __init__(self, outputs, seed, threads=1, device="auto", logger=None):
         self.outputs, self.seed, self.threads, self.device, self.logger = outputs, seed, threads, device, logger
-        self._before = {}  # file of a reference -> its columns and judged score
+        self._before = {}  # file of a reference -> its columns, judged score and standard error
         self._known = {}  # directory -> `Trained` that was looked at: chains of levels are not walked again and again
 
     def find(self, training):
@@ -143,8 +143,9 @@ class Runner:
         return model
 
     def before(self, bench, reference):
-        """The columns and the judged `Score` of a reference as it is, which many levels share."""
+        """The columns, the judged `Score` and its standard error of a reference as it is, which many levels share."""
         file = str(self.weights_file(reference))
         if file not in self._before:
-            self._before[file] = bench.row(self.network(bench, reference), Score(bench.task), "base")
+            network = self.network(bench, reference)
+            self._before[file] = *bench.row(network, Score(bench.task), "base"), bench.error(network, "base")
         return self._before[file]

@@ -31,7 +31,8 @@ class Pruning(pl.Callback):
     `espalier.prune`; names of modules are those within the LightningModule.
     masks: masks made elsewhere, instead of those arguments.
     monitor: name of a logged validation metric to watch for regain; base: its value before the cut; tolerance: what may be
-    missing; higher: whether more is better; patience: how many validations in a row have to be back.  With `num_sanity_val_steps=-1` the value right after the cut is recorded too.
+    missing; higher: whether more is better; patience: how many validations in a row have to be back.  With
+    `num_sanity_val_steps=-1` the value right after the cut is recorded too.
 
     After or during training: `masks`, `history` (dicts of epoch, step and value, epoch 0 right after the cut) and `regain`
     (an `espalier.Regain`: epoch, step, censored).

@@ -75,6 +75,12 @@ class Masks:
         """Share of the weights removed, 0 to 100."""
         return 100 * (1 - self.kept / self.total)
 
+    def besides(self, model):
+        """(the masks without those weights, too, that are zero in a model that was pruned before; how many these are)."""
+        there = {name: model.get_parameter(name).detach().cpu() != 0 for name in self}
+        masks = Masks({name: mask & there[name] for name, mask in self.items()}, self._compensated)
+        return masks, sum(int((~one).sum()) for one in there.values())
+
     def within(self, name):
         """The same masks for a module that holds this one as its attribute `name`."""
         named = [

@@ -42,8 +42,9 @@ BORN = (
 
 #: Values under which something else is done than once: they are hashed by another word, so that no result of before is met.
 REVISED = (
-    (("score",), "random", "random, one draw for all percents"), (("cut", "score"), "random", "random, one draw for all percents"),
-)  # fmt: skip
+    (("score",), "random", "random, one draw for all percents"),
+    (("cut", "score"), "random", "random, one draw for all percents"),
+)
 
 
 def identity(values):

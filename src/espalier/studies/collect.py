@@ -3,6 +3,7 @@
 import logging
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from espalier.analysis import figures, joining, methods, page, redundancy, report, tables, thesis, worth
 from espalier.errors import InputError
 from espalier.runs import files
+from espalier.runs.identity import plain
 from espalier.runs.run import read_result, versions
 from espalier.settings import PruneConfig, StructureConfig, from_yaml
 from espalier.studies import controls
@@ -35,10 +37,23 @@ def about(cell, experiment, run=None):
     return told
 
 
+@dataclass(frozen=True)
+class Pruned:
+    """What finished pruning jobs say together: joined tables as DataFrames, the metric that judges, rules without learning and
+    what they reach on test, and the tolerance of safe percents.  curve: None where levels alone are looked at.
+    """
+
+    summary: pd.DataFrame
+    curve: pd.DataFrame | None
+    metric: object
+    baselines: dict
+    safe: float | None
+
+
 def describe(folder, story, experiment, runs, safe):
     """Write what a sweep is, before it starts: sweep.json, and its runs relative to the pool in runs.csv.
 
-    safe: the tolerance of its sentences.
+    safe: plain values of its key `safe`, which only sentences use.
     """
     files.write_rows(folder / "runs.csv", ("run", "overrides"), runs)
     about = {"story": story, "experiment": experiment, "command": command(), "safe": safe}
@@ -47,7 +62,10 @@ def describe(folder, story, experiment, runs, safe):
 
 
 def pruning(folder, directories, about, unfinished=()):
-    """Tables, figures and report.html in `folder`, from the finished runs in `directories`.  Returns the joined summary."""
+    """Tables, figures and report.html in `folder`, from the finished runs in `directories`.  Returns a `Pruned`.
+
+    about: command, experiment and the plain values of `safe`.
+    """
     joined, variants, first = {}, joining.variants_of(directories), read_result(directories[0])
     metric = metric_of(first)
     others = {metric_of(read_result(directory)).name for directory in directories} - {metric.name}
@@ -60,9 +78,11 @@ def pruning(folder, directories, about, unfinished=()):
     if [folder] != list(directories) or not page.drawn(folder):  # a run has its own figures already
         figures.pruning(folder / "figures", summary, joined["curve.csv"], results, survivors, first["baselines"], metric)
     config = from_yaml(directories[0] / "config.yaml", PruneConfig)
+    curve = joined["curve.csv"] if about["safe"]["by"] == "curve" else None
+    pruned = Pruned(summary, curve, metric, first["baselines"], about["safe"]["tolerance"])
     about = {
-        **about, "regain": config.regain.tolerance, "versions": first["versions"],
-        "floor": tables.floor(first["baselines"]), "config": (directories[0] / "config.yaml").read_text(encoding="utf-8"),
+        **about, "regain": config.regain, "versions": first["versions"],
+        "config": (directories[0] / "config.yaml").read_text(encoding="utf-8"),
     }  # fmt: skip
     held = control_rows(directories, variants) if config.controls else None
     costs = None
@@ -78,8 +98,8 @@ def pruning(folder, directories, about, unfinished=()):
     methods.draw_structures(folder / "figures", summary, metric)
     redundancy.draw_sizes(folder / "figures", summary, held, first, metric)
     beside = published_rows(directories, variants, about["experiment"])
-    report.write(folder, summary, results, first["baselines"], about, metric, held, unfinished, costs, beside)
-    return summary
+    report.write(folder, pruned, results, about, held, unfinished, costs, beside)
+    return pruned
 
 
 def published_rows(directories, variants, experiment):
@@ -165,11 +185,11 @@ def made_by(path):
     return kind if kind in RUNS and (Path(path) / "config.yaml").exists() else None
 
 
-def again(path, story, safe=None):
-    """Collect a sweep's folder, or a run's, anew from what is finished.  Returns (folder, summary, number unfinished, safe,
-    result.json of the first run).
+def again(path, story, safe):
+    """Collect a sweep's folder, or a run's, anew from what is finished.  Returns (folder, a `Pruned`, None of searches; number
+    unfinished).
 
-    safe: tolerance of the sentences; None: what it was.
+    safe: values of the key `safe` that are others than they were.
     """
     folder = Path(path)
     sweep = files.read_json(folder / "sweep.json")
@@ -194,8 +214,9 @@ def again(path, story, safe=None):
     unfinished = [(overrides, "not finished") for _, overrides, result in states if not result]
     about = {"command": sweep["command"], "experiment": sweep["experiment"]}
     if story == "structure_search":
-        return folder, structures(folder, done, about, unfinished), len(unfinished), None, None
-    if safe is None:  # a run alone, and a sweep of before, have it in their configuration
-        safe = sweep.get("safe", from_yaml(done[0] / "config.yaml", PruneConfig).safe.tolerance)
-    about["safe"] = safe
-    return folder, pruning(folder, done, about, unfinished), len(unfinished), about["safe"], read_result(done[0])
+        return folder, structures(folder, done, about, unfinished), len(unfinished)
+    # A run alone, and a sweep of before, have it in their configuration.
+    known = plain(from_yaml(done[0] / "config.yaml", PruneConfig).safe)
+    told = sweep.get("safe", known)
+    about["safe"] = known | (told if isinstance(told, dict) else {"tolerance": told}) | safe
+    return folder, pruning(folder, done, about, unfinished), len(unfinished)

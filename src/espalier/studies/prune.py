@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 
 from espalier import names, tasks
-from espalier.analysis import figures
+from espalier.analysis import figures, tables
 from espalier.errors import InputError
 from espalier.learning import looks
 from espalier.learning.bases import load_base
@@ -141,11 +141,11 @@ class _Study:
         splits = (f"val_{name}", f"test_{name}")
         return {
             **self.job, "percent": trained.training.cut.percent, "seed": self.config.seed, "judge": result["judge"],
-            "kept": result["kept"], "total": trained.total,
+            "kept": result["kept"], "total": trained.total, "base_zeros": result.get("zeros"),
             **{f"base_{split}": before[split] for split in splits}, **{f"cut_{split}": rows[0][split] for split in splits},
             "regain_epoch": regain["epoch"], "regain_step": regain["step"], "censored": int(not trained.regained),
-            "best_epoch": best["epoch"], **{f"best_{split}": best[split] for split in splits},
-            "epochs": rows[-1]["epoch"], "spent": self.spent(trained), "seconds": rows[-1]["seconds"],
+            "best_epoch": best["epoch"], **{f"best_{split}": best[split] for split in splits}, "epochs": rows[-1]["epoch"],
+            "spent": self.spent(trained), "seconds": rows[-1]["seconds"], "judge_error": result.get("error"),
         }  # fmt: skip
 
     def spent(self, trained):
@@ -160,6 +160,8 @@ class _Study:
         column = "val" if summary["judge"] == "validation" else "test"
         cut, epoch = summary[f"cut_{column}_{self.metric.name}"], summary["regain_epoch"]
         told = f"level {summary['percent']} %: {cut:.4f} after the cut, "
+        if tables.idle(summary):
+            told += f"changes nothing, {100 * summary['base_zeros'] / summary['total']:.3g} % of the base are zero already, "
         if summary["censored"]:
             told += f"not regained in {summary['epochs']} epochs" if summary["epochs"] else "not retrained"
         else:

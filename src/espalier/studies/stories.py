@@ -12,6 +12,7 @@ from espalier import names
 from espalier.errors import InputError
 from espalier.runs import progress
 from espalier.runs.files import read_json
+from espalier.runs.identity import plain
 from espalier.runs.run import read_result
 from espalier.settings import notes, to_config
 from espalier.settings.checks import is_own
@@ -88,8 +89,8 @@ def tell_alone(story, run, config):
     if story == "prune":
         from espalier.studies import collect
 
-        about = {"command": collect.command(), "experiment": None, "safe": config.safe.tolerance}
-        tell_pruning(collect.pruning(run.directory, [run.directory], about), run.result(), config.safe.tolerance)
+        about = {"command": collect.command(), "experiment": None, "safe": plain(config.safe)}
+        tell_pruning(collect.pruning(run.directory, [run.directory], about))
     elif story == "structure_search":
         tell_structure(run.directory)
         if config.predict is not None:
@@ -127,7 +128,7 @@ def tell_table(config, experiment):
 
 
 def tell_again(story, config, experiment, given):
-    """report=DIR, with the tolerance that its sweep had unless the command line gives another."""
+    """report=DIR, with the `safe` that its sweep had unless the command line gives another."""
     from espalier.studies import collect
 
     if story == "structure_search" and collect.made_by(config.report) == story:  # one search, finished or half-way
@@ -137,10 +138,12 @@ def tell_again(story, config, experiment, given):
         analyse_again(folder, experiment)
         tell_structure(folder)
     else:
-        safe = config.safe.tolerance if "safe.tolerance" in given else None
-        folder, summary, left, safe, result = collect.again(config.report, story, safe)
+        safe = plain(config.safe) if story == "prune" else {}
+        folder, pruned, left = collect.again(
+            config.report, story, {key: value for key, value in safe.items() if f"safe.{key}" in given}
+        )
         if story == "prune":
-            tell_pruning(summary, result, safe)
+            tell_pruning(pruned)
     if left:
         console().print(f"{left} runs are not finished; the sweep's own command does them")
     tell_places(folder, config)
@@ -161,9 +164,8 @@ def finish_sweep(story, sweep, before):
         unfinished = [(overrides, reasons.get(overrides, "not finished")) for overrides in missing]
         about = {"command": collect.command(), "experiment": sweep.experiment}
         if story == "prune":
-            about["safe"] = config.safe.tolerance
-            summary = collect.pruning(sweep.directory, done, about, unfinished)
-            tell_pruning(summary, read_result(done[0]), config.safe.tolerance)
+            about["safe"] = plain(config.safe)
+            tell_pruning(collect.pruning(sweep.directory, done, about, unfinished))
         else:
             collect.structures(sweep.directory, done, about, unfinished)
             for job in sweep.jobs:
@@ -187,16 +189,15 @@ def finish_sweep(story, sweep, before):
         console().print(f"failed: {which}: {reason} (log: {log})", style="bold red")
 
 
-def tell_pruning(summary, result, safe):
-    from espalier.analysis import methods, tables
+def tell_pruning(pruned):
+    from espalier.analysis import methods, sentences
 
-    metric = metric_of(result)
-    baselines = result["baselines"] if result else {}
-    tables.print_overview(summary, safe, console(), metric, tables.floor(baselines))
-    for sentence in methods.compare(summary, metric)[0]:
+    metric = pruned.metric
+    sentences.print_overview(pruned.summary, pruned.safe, console(), metric, pruned.baselines, pruned.curve)
+    for sentence in methods.compare(pruned.summary, metric)[0]:
         console().print(sentence)
-    if baselines:
-        console().print(f"Without learning ({metric.label} on test): {rules(baselines)}.")
+    if pruned.baselines:
+        console().print(f"Without learning ({metric.label} on test): {rules(pruned.baselines)}.")
 
 
 def tell_places(directory, config):
