@@ -6,7 +6,7 @@ from zoo import ZOO
 import espalier
 from espalier.errors import InputError
 from espalier.nn import CELLS, SequenceClassifier
-from espalier.pruning.costs import costs, worth
+from espalier.pruning.costs import costs, quartiles, worth
 from espalier.pruning.csr import CsrLayer, to_csr
 
 
@@ -41,6 +41,11 @@ def test_costs_by_hand():
     weights = 4 * 6 * 4 + 4 * 6 * 6
     assert row["parameters"] == row["nonzero"] == weights + 2 * 24 and row["multiply_adds"] == 10 * weights
     assert row["bytes"] > 4 * row["parameters"] and row["ms_1"] > 0 and row["ms_32"] > 0 and model.training
+    assert row["ms_1_low"] <= row["ms_1"] <= row["ms_1_high"] and row["repeats"] == 3
+
+
+def test_quartiles_by_hand():
+    assert quartiles([5.0, 1.0, 2.0, 3.0, 4.0]) == (3.0, 2.0, 4.0) and quartiles([7.0]) == (7.0, 7.0, 7.0)
 
 
 @pytest.mark.parametrize("cell", list(CELLS))
@@ -48,8 +53,10 @@ def test_what_a_level_is_worth(cell):
     torch.manual_seed(0)
     dense, masked = SequenceClassifier(cell, (8, 8)), SequenceClassifier(cell, (8, 8))
     espalier.prune(masked, structure="unit", percent=50)
-    rows = worth(dense, masked, espalier.shrink(masked, say=None), repeats=2)
-    by_name = {row["name"]: row for row in rows}
+    small = espalier.shrink(masked, say=None)
+    levels = worth(dense, {50: (masked, small), 60: (masked, small)}, repeats=2)
+    assert levels[50][0] == levels[60][0] and levels[50][3]["ms_1"] != levels[60][3]["ms_1"]  # dense is measured once
+    by_name = {row["name"]: row for row in levels[50]}
     assert list(by_name) == ["dense", "masked", "csr", "shrunk"]
     assert by_name["masked"]["multiply_adds"] == by_name["dense"]["multiply_adds"] > by_name["csr"]["multiply_adds"]
     # What is not zero, and nothing else: the head, which is dense in both, has lost the 4 columns of its 2 classes.

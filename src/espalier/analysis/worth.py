@@ -50,7 +50,7 @@ def draw(folder, rows):
             values = values / 1024 if column == "bytes" else (middle["dense"] / values).dropna()
             how = {"marker": marker, "markersize": 4, "color": colour, "linestyle": line, "linewidth": 1.2}
             axis.plot(values.index, values, label=CALLED.get(name, name), **how)
-        which = f"{tables.NAMES.get(cell, cell)}, {target}: " if len(kinds) > 1 else ""
+        which = f"{tables.NAMES.get(cell, cell)}, {tables.in_words(target)}: " if len(kinds) > 1 else ""
         axis.set(title=which + title, xlabel="percent removed")
         if column == "bytes":
             axis.set_ylim(0, None)
@@ -76,9 +76,11 @@ def section(costs):
     if costs is None or not costs["ms_1"].notna().any():
         return None
     told, rows = [], []
+    measured = [f"ms_{batch}{end}" for batch in (1, 32) for end in ("", "_low", "_high")]
+    costs = costs.reindex(columns=list(dict.fromkeys([*costs, *measured, "repeats"])))  # runs of before have no quartiles
     for (cell, target), series in costs[costs["ms_1"].notna()].groupby(["cell", "target"], sort=False):
-        name = f"{tables.NAMES.get(cell, cell)}, {target}"
-        middle = series.groupby(["percent", "network"])[["nonzero", "bytes", "multiply_adds", "ms_1", "ms_32"]].median()
+        name = f"{tables.NAMES.get(cell, cell)}, {tables.in_words(target)}"
+        middle = series.groupby(["percent", "network"])[["nonzero", "bytes", "multiply_adds", *measured]].median()
         there = [network for network in NETWORKS if network in middle.index.unique("network")]
         told += [f"{name}: {WAYS[network]} pays in {pays(middle, network)}." for network in there if network in WAYS]
         for percent in middle.index.unique("percent"):
@@ -87,18 +89,41 @@ def section(costs):
                 if (percent, network) not in middle.index:
                     continue
                 row = middle.loc[percent, network]
-                numbers = [
-                    (row["nonzero"], ",.0f"), (row["bytes"] / 1024, ",.1f"), (row["multiply_adds"], ",.0f"),
-                    (row["ms_1"], ".3f"), (row["ms_32"], ".3f"),
-                    *((dense[batch] / row[batch], ".2f") for batch in ("ms_1", "ms_32")),
-                ]  # fmt: skip
+                numbers = [(row["nonzero"], ",.0f"), (row["bytes"] / 1024, ",.1f"), (row["multiply_adds"], ",.0f")]
                 cells = ["" if math.isnan(value) else format(value, form) for value, form in numbers]
+                cells += [passed(row, batch) for batch in (1, 32)]
+                cells += ["" if network == "dense" else speed(dense, row, batch) for batch in (1, 32)]
                 rows.append([name, f"{percent:g} %", CALLED.get(network, network), *cells])
     columns = [
         "", "level", "network", "parameters that are not zero", "KiB", "multiply-adds per sequence", "ms, batch 1",
         "ms, batch 32", "times as fast as dense, batch 1", "batch 32",
     ]  # fmt: skip
-    return {"sentences": told, "times": Table(columns, rows, 3), "exported": shipped(costs), "programs": programs(costs)}
+    repeats = costs.loc[costs["network"] == "dense", "repeats"].max()
+    return {
+        "sentences": told, "times": Table(columns, rows, 3), "exported": shipped(costs), "programs": programs(costs),
+        "repeats": None if math.isnan(repeats) else int(repeats),
+    }  # fmt: skip
+
+
+def passed(row, batch):
+    """Milliseconds: median and, in brackets, quartiles."""
+    middle, low, high = (row[f"ms_{batch}{end}"] for end in ("", "_low", "_high"))
+    if math.isnan(middle):
+        return ""
+    return f"{middle:.3f}" + ("" if math.isnan(low) else f" ({low:.3f} to {high:.3f})")
+
+
+def speed(dense, row, batch):
+    """How many times as fast as dense, or that it is no other speed: the quartiles overlap."""
+    if math.isnan(row[f"ms_{batch}"]):
+        return ""
+    return "equal" if equal(dense, row, batch) else f"{dense[f'ms_{batch}'] / row[f'ms_{batch}']:.2f}"
+
+
+def equal(one, other, batch):
+    """Whether two times differ by less than their spread; False where that is not known.  Rows, or columns of them."""
+    low, high = f"ms_{batch}_low", f"ms_{batch}_high"
+    return (one[low] <= other[high]) & (other[low] <= one[high])
 
 
 def programs(costs):
@@ -108,7 +133,8 @@ def programs(costs):
         parts = ((row.c_difference, ".1e"), (row.int8_error, ".2g"))
         told = ["" if math.isnan(value) else format(value, form) for value, form in parts]
         note = row.note if isinstance(row.note, str) else ""
-        rows.append([tables.NAMES.get(row.cell, row.cell), row.target, f"{row.percent:g} %", CALLED[row.network], *told, note])
+        about = tables.NAMES.get(row.cell, row.cell), tables.in_words(row.target), f"{row.percent:g} %", CALLED[row.network]
+        rows.append([*about, *told, note])
     columns = ["cell", "target", "level", "", "largest difference from torch", "int8 off by, of the largest output", ""]
     return Table(columns, rows, 4) if rows else None
 
@@ -136,10 +162,13 @@ def pays(middle, network):
     """From which level on, and at every level above, a network is better than dense, in words."""
     parts = []
     for measure, name in (("ms_1", "time at batch 1"), ("ms_32", "time at batch 32"), ("bytes", "memory")):
-        ours = middle.xs(network, level="network")[measure].dropna()
+        ours = middle.xs(network, level="network").dropna(subset=measure)
         if ours.empty:
             continue
-        better = ours < middle.xs("dense", level="network")[measure].reindex(ours.index)
+        dense = middle.xs("dense", level="network").reindex(ours.index)
+        better = ours[measure] < dense[measure]
+        if measure != "bytes" and f"{measure}_low" in ours:
+            better &= ~equal(dense, ours, measure.removeprefix("ms_"))
         from_here = better[::-1].cummin()[::-1]
         levels = list(from_here.index[from_here])
         parts.append(f"{name} from {levels[0]:g} % on" if levels else f"{name} at no level")
@@ -154,6 +183,6 @@ def shipped(costs):
     for row in costs[there].itertuples() if numbers else ():
         values = [(getattr(row, name), form) for name, (_, form) in numbers.items()]
         told = ["" if math.isnan(value) else format(value, form) for value, form in values]
-        rows.append([tables.NAMES.get(row.cell, row.cell), row.target, f"{row.percent:g} %", *told])
+        rows.append([tables.NAMES.get(row.cell, row.cell), tables.in_words(row.target), f"{row.percent:g} %", *told])
     columns = ["cell", "target", "level", *(heading for heading, _ in numbers.values())]
     return Table(columns, rows, 2) if rows else None

@@ -24,7 +24,8 @@ def costs(models, example=None, steps=STEPS, batches=BATCHES, repeats=30, thread
     models: name -> module, all of the same inputs.  example: these, as for `espalier.export`.  steps: time steps per sequence.
     Each row: `name`, `parameters`, `nonzero` (of them), `bytes` (of the saved state dict; of CSR weights, of their three
     arrays and the rest), `multiply_adds` (of one sequence, as the function counts them), and per batch size b
-    `ms_b`, the median of `repeats` forward passes, the networks taking turns, on `threads` threads of the CPU.
+    `ms_b`, the median of `repeats` forward passes, `ms_b_low` and `ms_b_high`, their quartiles, on `threads` threads of the
+    CPU. The networks take turns, each after a pass that is not counted, so that its own weights are at hand.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -34,8 +35,8 @@ def costs(models, example=None, steps=STEPS, batches=BATCHES, repeats=30, thread
         rows = [{"name": name, **size(model.eval(), inputs, steps)} for name, model in models.items()]
         for batch in batches:
             for row, seconds in zip(rows, latency(models, inputs(batch, steps), repeats)):
-                row[f"ms_{batch}"] = 1000 * seconds
-        return rows
+                row |= {f"ms_{batch}{end}": 1000 * value for end, value in zip(("", "_low", "_high"), seconds)}
+        return [{**row, "repeats": repeats} for row in rows]
     finally:
         torch.set_num_threads(before)
         for name, model in models.items():
@@ -43,16 +44,22 @@ def costs(models, example=None, steps=STEPS, batches=BATCHES, repeats=30, thread
 
 
 def latency(models, inputs, repeats):
-    """Median seconds of a forward pass of each model, in turns."""
+    """(median, lower, upper quartile) of the seconds of a forward pass of each model, in turns."""
     taken = {name: [] for name in models}
     with torch.inference_mode():
-        for k in range(repeats + 2):
+        for _ in range(repeats):
             for name, model in models.items():
+                model(*inputs)
                 started = time.perf_counter()
                 model(*inputs)
-                if k > 1:  # the first two warm up
-                    taken[name].append(time.perf_counter() - started)
-    return [statistics.median(values) for values in taken.values()]
+                taken[name].append(time.perf_counter() - started)
+    return [quartiles(values) for values in taken.values()]
+
+
+def quartiles(values):
+    """(median, lower, upper quartile)."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else 3 * list(values)
+    return middle, low, high
 
 
 def size(model, inputs, steps):
@@ -131,6 +138,18 @@ def _of_layer(module, output):
     return sum(p.numel() for name, p in module.named_parameters() if name.startswith("weight")) * places
 
 
-def worth(dense, masked, small, example=None, **how):
-    """`costs` of one level: the dense network, the masked one (as fast as dense), the same in CSR, and the shrunk one."""
-    return costs({"dense": dense, "masked": masked, "csr": to_csr(masked), "shrunk": small}, example, **how)
+def worth(dense, levels, example=None, **how):
+    """`costs` of the dense network once and of every level beside it, all taking turns: the masked network (as fast as dense),
+    the same in CSR, and the shrunk one.
+
+    levels: level -> (masked, shrunk).  Returns: level -> rows, that of the dense network first.
+    """
+    networks = {("dense", None): dense}
+    for level, (masked, small) in levels.items():
+        networks |= {("masked", level): masked, ("csr", level): to_csr(masked), ("shrunk", level): small}
+    first, *others = costs(networks, example, **how)
+    rows = {level: [{**first, "name": "dense"}] for level in levels}
+    for row in others:
+        name, level = row["name"]
+        rows[level].append({**row, "name": name})
+    return rows

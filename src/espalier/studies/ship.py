@@ -9,6 +9,7 @@ from espalier.errors import InputError
 from espalier.learning.bases import load_base, load_own, rebuild
 from espalier.learning.bench import Bench
 from espalier.pruning import onnx, shrink
+from espalier.pruning.c.check import PASSES
 from espalier.pruning.c.network import Network
 from espalier.pruning.costs import STEPS, worth
 from espalier.pruning.export import export
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 
 COSTS = (
     "cell", "target", "score", "scope", "seed", "percent", "network", "parameters", "nonzero", "bytes", "multiply_adds", "ms_1",
-    "ms_32", "file_bytes", "onnx_bytes", "onnx_difference", "onnx_ms_1", "int8_bytes", "int8_error", "int8_ms_1",
-    "c_difference", "note",
+    "ms_1_low", "ms_1_high", "ms_32", "ms_32_low", "ms_32_high", "repeats", "file_bytes", "onnx_bytes", "onnx_difference", "onnx_ms_1",
+    "int8_bytes", "int8_error", "int8_ms_1", "c_difference", "note",
 )  # fmt: skip
 
 
@@ -50,15 +51,15 @@ def run(config):
     """Shrink, export and weigh every level."""
     its, levels, rows = prune_run(config), {}, []
     network, example = _networks(config)
-    dense = network(None)
     percents = its.result().get("percents", config.percent)
     key = {**series_of(config), "seed": config.seed}
-    with its.logging("prune"), progress.current.job(f"{config.cell} {label(config)}, export", len(percents)):
+    with its.logging("prune"), progress.current.job(f"{config.cell} {label(config)}, export", len(percents) + 1):
         torch.set_num_threads(config.threads)
+        shrunk, written = {}, {}
         for percent in percents:
             path = its / "levels" / f"{percent}.pt"
             masked = network(path)
-            own = levels[str(percent)] = {"level": files.digest(path)}
+            levels[str(percent)] = own = {"level": files.digest(path)}
             try:
                 tell = lambda line, percent=percent: log.info("%s %%: %s", percent, line)  # noqa: E731
                 small = shrink(masked, say=tell, example=example if known_readers(masked) is None else None)
@@ -67,39 +68,58 @@ def run(config):
                 rows.append({**key, "percent": percent, "network": "shrunk", "note": str(error)})
                 progress.current.advance(1, f"level {percent} %: {error}", line=True)
                 continue
-            found = worth(dense, masked, small, example, threads=config.threads)
-            written, programs, traced = {}, [], None
-            for name in config.export:
-                quantize = "int8" if name.endswith("int8") else None
-                path = its / "export" / f"{percent}{SUFFIX[name]}"
-                if name in ("c", "c_int8"):
-                    traced = traced or Network(small, example)
-                    one, passed = traced.write(path, quantize=quantize), traced.milliseconds(STEPS, quantize=quantize)
-                    row = {"name": name, "bytes": one["bytes"], "ms_1": passed}
-                    told = {"c_difference": "difference", "int8_error": "error", "note": "note"}
-                    programs.append(row | {ours: one.get(theirs) for ours, theirs in told.items()})
-                    continue
-                (one,) = export(small, path, example, say=None, quantize=quantize)
-                if name == "torch":
-                    written["file_bytes"] = one["bytes"]
-                    continue
-                taken = onnx.milliseconds(one, maker(small, example)(1, STEPS))
-                written |= {f"{name}_bytes": one["bytes"], f"{name}_ms_1": taken}
-                written |= {"int8_error": one["error"]} if quantize else {"onnx_difference": one["difference"]}
+            shrunk[percent] = masked, small
+            written[percent] = exported(config, its, percent, small, example)
+            progress.current.advance(1, f"level {percent} %: shrunk and written", line=True)
+        weighed = worth(network(None), shrunk, example, threads=config.threads)
+        for percent, found in weighed.items():
+            of_shrunk, programs = written[percent]
             for row in [*found, *programs]:
                 row["network"] = row.pop("name")
-                extra = {k: v for k, v in written.items() if k in COSTS} if row["network"] == "shrunk" else {}
-                rows.append({**key, "percent": percent, **row, **extra})
-            now = {row["network"]: row for row in [*found, *programs]}
-            gains = [
-                f"{called} {now['dense']['ms_1'] / now[network]['ms_1']:.1f}"
-                for network, called in (("shrunk", "shrunk"), ("c", "in C"), ("c_int8", "in C, int8"))
-                if network in now and now[network]["ms_1"]
-            ]
-            progress.current.advance(1, f"level {percent} %: {', '.join(gains)} times as fast as dense", line=True)
+                rows.append({**key, "percent": percent, **row, **(of_shrunk if row["network"] == "shrunk" else {})})
+        rows.sort(key=lambda row: row["percent"])  # stable: a level's networks stay in their order
+        progress.current.advance(1, "weighed")
+        gains(weighed, written)
         files.write_rows(its / "costs.csv", COSTS, rows)
         figures.draw(its / "figures", rows)
-        exported = sorted(path.name for path in (its / "export").glob("[!.]*") if path.name != "done.json")
-        names = ["costs.csv", *(f"export/{name}" for name in exported)]
+        named = sorted(path.name for path in (its / "export").glob("[!.]*") if path.name != "done.json")
+        names = ["costs.csv", *(f"export/{name}" for name in named)]
         digests = {name: files.digest(its / name) for name in names}
         files.write_json(its / "export" / "done.json", files.sealed({"levels": levels, "files": digests}))
+
+
+def exported(config, its, percent, small, example):
+    """Write a level in the formats that are asked for.  Returns (columns of the row of the shrunk network; rows of C)."""
+    columns, programs, traced = {}, [], None
+    for name in config.export:
+        quantize = "int8" if name.endswith("int8") else None
+        path = its / "export" / f"{percent}{SUFFIX[name]}"
+        if name in ("c", "c_int8"):
+            traced = traced or Network(small, example)
+            one = traced.write(path, quantize=quantize)
+            row = {"name": name, "bytes": one["bytes"], "repeats": PASSES}
+            passed = traced.latency(STEPS, quantize=quantize)
+            row |= dict(zip(("ms_1", "ms_1_low", "ms_1_high"), passed or ()))
+            called = {"c_difference": "difference", "int8_error": "error", "note": "note"}
+            programs.append(row | {ours: one.get(theirs) for ours, theirs in called.items()})
+            continue
+        (one,) = export(small, path, example, say=None, quantize=quantize)
+        if name == "torch":
+            columns["file_bytes"] = one["bytes"]
+            continue
+        taken = onnx.milliseconds(one, maker(small, example)(1, STEPS))
+        columns |= {f"{name}_bytes": one["bytes"], f"{name}_ms_1": taken}
+        columns |= {"int8_error": one["error"]} if quantize else {"onnx_difference": one["difference"]}
+    return columns, programs
+
+
+def gains(weighed, written):
+    """Say how many times as fast as dense every level is."""
+    for percent, found in weighed.items():
+        now = {row["network"]: row for row in [*found, *written[percent][1]]}
+        told = [
+            f"{called} {now['dense']['ms_1'] / now[network]['ms_1']:.1f}"
+            for network, called in (("shrunk", "shrunk"), ("c", "in C"), ("c_int8", "in C, int8"))
+            if network in now and now[network].get("ms_1")
+        ]
+        progress.current.advance(0, f"level {percent} %: {', '.join(told)} times as fast as dense", line=True)

@@ -14,6 +14,8 @@ from espalier.errors import InputError
 #: Flags that a file must compile with, without a warning; and those of the fastest program.
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O2")
 FAST = ("-std=c99", "-O3", "-march=native", "-ffp-contract=fast")
+#: Passes that are measured, each over the sequence as often as takes some milliseconds.
+PASSES = 15
 MAIN = r"""
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +26,7 @@ MAIN = r"""
 static @p@_state state;
 
 /* Reads sequences (their steps, then their numbers) from standard input and writes what comes out: of the whole, and again step
-   by step. With an argument: how many microseconds a pass takes, the median of so many. */
+   by step. With an argument: how many microseconds a pass takes, median and quartiles of several. */
 static int by_size(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -40,8 +42,8 @@ int main(int count, char **arguments)
         float *out = malloc(sizeof *out * (size_t)steps * @P@_OUTPUTS);
         if (!in || !out || fread(in, sizeof *in * @P@_INPUTS, (size_t)steps, stdin) != (size_t)steps) return 1;
         if (count > 1) {
-            const int passes = 15;
-            double taken[15], total = 0.0;
+            const int passes = @PASSES@;
+            double taken[@PASSES@], total = 0.0;
             int times = 1;
             for (int k = -1; k < passes; k++) {
                 const clock_t start = clock();
@@ -58,7 +60,7 @@ int main(int count, char **arguments)
                 if (k >= 0) taken[k] = total;
             }
             qsort(taken, (size_t)passes, sizeof *taken, by_size);
-            printf("%.6f\n", taken[passes / 2]);
+            printf("%.6f %.6f %.6f\n", taken[passes / 2], taken[passes / 4], taken[passes - 1 - passes / 4]);
         } else {
             int written;
             @p@_reset(&state);
@@ -98,7 +100,8 @@ class Compiled:
         (folder / f"{writer.name}.h").write_text(writer.header)
         main = MAIN.replace("@STEP@", "" if writer.program.whole else STEP)
         kind = "int" if writer.program.source.kind == "tokens" else "float"
-        for place, text in (("@NAME@", writer.name), ("@p@", writer.prefix), ("@P@", writer.upper), ("@TYPE@", kind)):
+        places = {"@NAME@": writer.name, "@p@": writer.prefix, "@P@": writer.upper, "@TYPE@": kind, "@PASSES@": str(PASSES)}
+        for place, text in places.items():
             main = main.replace(place, text)
         (folder / f"{writer.name}_main.c").write_text(main)
         sources = [f"{writer.name}.c", f"{writer.name}_main.c"]
@@ -124,7 +127,11 @@ class Compiled:
 
     def milliseconds(self, sequence):
         """Median milliseconds of a pass over a sequence, on one thread."""
-        return float(self._call([sequence], "time").split()[0]) / 1000
+        return self.latency(sequence)[0]
+
+    def latency(self, sequence):
+        """(median, lower, upper quartile) of the milliseconds of `PASSES` passes over a sequence, on one thread."""
+        return tuple(float(value) / 1000 for value in self._call([sequence], "time").split())
 
     def _call(self, sequences, *arguments):
         kind = np.int32 if self.writer.program.source.kind == "tokens" else np.float32

@@ -91,13 +91,15 @@ class Network:
         files.write_text(path, writer.source)
         return row | ({"note": "; ".join(notes)} if notes else {})
 
-    def milliseconds(self, steps, layout=None, quantize=None):
-        """Median milliseconds of a pass over so many steps on one thread of this machine, or None without a compiler."""
+    def latency(self, steps, layout=None, quantize=None):
+        """(median, lower, upper quartile) of the milliseconds of a pass over so many steps on one thread of this machine, or
+        None without a compiler.
+        """
         if not compiler():
             return None
         sequence = self.made.numbers(self.made.sequence(self.made.steps or steps, 1)).numpy()
         with temporary() as folder:
-            return Compiled(self.writer("net.c", layout, quantize), folder, FAST).milliseconds(sequence)
+            return Compiled(self.writer("net.c", layout, quantize), folder, FAST).latency(sequence)
 
     def in_steps(self):
         """What should come out where matrices and tables are in int8: computed with them as they are read again."""
