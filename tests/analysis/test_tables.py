@@ -3,7 +3,10 @@ import math
 import pandas as pd
 import pytest
 
-from espalier.analysis import figures, sentences, tables, thesis
+from espalier import tasks
+from espalier.analysis import drawing, sentences, tables, thesis
+from espalier.studies.collect import Pruned
+from espalier.tasks import ACCURACY
 
 
 def summary(drops, cell="lstm", target="both", seed=0, epochs=1, judge="validation", score="magnitude"):
@@ -129,6 +132,17 @@ def test_a_base_that_ties_the_best_rule_is_told_first():
     assert "learned nothing" not in sentences.sentences(tied.assign(judge_error=0.004), 0.01, baselines=rules)[0]
 
 
+def test_what_nothing_can_beat_is_no_rule_to_be_beaten():
+    """Trigrams solve Reber's grammar: a network that solves it too has learned all that there is."""
+
+    def rules(baselines, bounds=(), metric=ACCURACY):
+        return list(Pruned(None, None, metric, baselines, None, bounds).rules)
+
+    assert rules({"constant": 0.5, "bigram": 0.95, "trigram": 0.999}) == ["constant", "bigram"]
+    bits = tasks.load({"name": "next_token"}).metric
+    assert rules({"unigram": 2.5, "the grammar itself": 0.8}, ("the grammar itself",), bits) == ["unigram"]
+
+
 def test_a_level_of_what_is_zero_already_is_idle():
     row = {"kept": 40, "total": 100, "base_zeros": 60}
     assert tables.idle(row) and not tables.idle({**row, "kept": 30})
@@ -147,5 +161,5 @@ def test_na_stays_a_word(tmp_path):
 
 
 def test_interval_is_students():
-    assert figures.interval([1.0, 2.0, 3.0]) == pytest.approx(4.302653 / 3**0.5, rel=1e-6)
-    assert math.isnan(figures.interval([1.0]))
+    assert drawing.interval([1.0, 2.0, 3.0]) == pytest.approx(4.302653 / 3**0.5, rel=1e-6)
+    assert math.isnan(drawing.interval([1.0]))

@@ -8,6 +8,7 @@ from espalier.graphs import DIRECTED, STUDY
 
 COLUMNS = (
     "property", "family", "pearson", "low", "high", "spearman", "p_adjusted", "spearman_low", "spearman_high", "p", "n",
+    "without_one",
 )  # fmt: skip
 
 
@@ -17,8 +18,9 @@ def correlations(frame, column="test_acc"):
 
     frame: the columns `STUDY` (and `DIRECTED`, as far as they are there), `graph` (the family) and `column`.
     Returns a DataFrame with `COLUMNS`: Pearson's r with its 95 % interval (Fisher's z), Spearman's rho with its own (Bonett
-    and Wright 2000), the two-sided p of r, and `p_adjusted`, corrected for the number of properties within the family
-    (Holm 1979). NaN where a property or the quality does not vary, or where there are fewer than four graphs.
+    and Wright 2000), the two-sided p of r, `p_adjusted`, corrected for the number of properties within the family (Holm 1979),
+    and `without_one`, r without the one graph that moves it most. NaN where a property or the quality does not vary, or where
+    there are fewer than four graphs.
     """
     known = [name for name in (*STUDY, *DIRECTED) if name in frame]
     families = ["all", *(dict.fromkeys(frame["graph"]) if frame["graph"].nunique() > 1 else ())]
@@ -35,7 +37,7 @@ def one(x, y):
     """The numbers of one pair of columns, see `correlations`."""
     n, nan = len(x), np.nan
     if n < 4 or x.nunique() == 1 or y.nunique() == 1:
-        names = ("pearson", "low", "high", "spearman", "spearman_low", "spearman_high", "p")
+        names = ("pearson", "low", "high", "spearman", "spearman_low", "spearman_high", "p", "without_one")
         return {**dict.fromkeys(names, nan), "n": n}
     pearson, p = stats.pearsonr(x, y)
     spearman = stats.spearmanr(x, y).statistic
@@ -44,7 +46,33 @@ def one(x, y):
     return {
         "pearson": pearson, "low": low, "high": high, "spearman": spearman, "spearman_low": spearman_low,
         "spearman_high": spearman_high, "p": p, "n": n,
+        "without_one": without_one(x.to_numpy(float), y.to_numpy(float), pearson),
     }  # fmt: skip
+
+
+def without_one(x, y, r):
+    """Pearson's r without the one point that moves it most; NaN where what is left does not vary."""
+    n = len(x)
+    left = np.full(n, np.nan)
+    # Sums without point k are the sums less its own terms; centred first, so that nothing large cancels.
+    x, y = x - x.mean(), y - y.mean()
+    sums = [values.sum() - values for values in (x, y, x * x, y * y, x * y)]
+    sum_x, sum_y, squares_x, squares_y, products = sums
+    spread = (squares_x - sum_x**2 / (n - 1)) * (squares_y - sum_y**2 / (n - 1))
+    varies = spread > 1e-12 * ((x * x).sum() * (y * y).sum())
+    left[varies] = (products - sum_x * sum_y / (n - 1))[varies] / np.sqrt(spread[varies])
+    if not varies.all():
+        return np.nan
+    return left[np.abs(left - r).argmax()]
+
+
+def carried(row):
+    """Whether a correlation, a row of `correlations`, hangs on one graph: without it, it is less than half as strong, or of the
+    other sign, or there is nothing left that varies.
+    """
+    if np.isnan(row["pearson"]) or "without_one" not in row:
+        return False
+    return not row["without_one"] * np.sign(row["pearson"]) >= abs(row["pearson"]) / 2
 
 
 def interval(r, error):

@@ -4,6 +4,7 @@ import pandas as pd
 import yaml
 
 from espalier.analysis import tables
+from espalier.analysis.page import Table
 from espalier.runs import files
 from espalier.runs.identity import OUTSIDE
 
@@ -35,19 +36,32 @@ def variants_of(directories):
     """What differs between the configurations of runs, cell, target, score, scope, seed and percent apart:
     directory -> text such as `optimizer.lr=0.1`, empty where nothing does.
     """
-    told = (*tables.SERIES, "percent", "safe", *OUTSIDE)
+    flat, varied = differing(directories, (*tables.SERIES, "percent", "safe", *OUTSIDE))
+    return {
+        directory: " ".join(f"{key}={values[key]}" for key in varied if key in values)  # a schedule has its own keys only
+        for directory, values in flat.items()
+    }
+
+
+def settings(directories):
+    """A `Table` of the settings in which runs differ, a row per run; None of a single one."""
+    flat, varied = differing(directories, [name for name in OUTSIDE if name != "seed"])
+    if len(flat) < 2 or not varied:
+        return None
+    rows = [[values.get(key, "") for key in varied] for values in flat.values()]
+    return Table(varied, rows, len(varied))
+
+
+def differing(directories, apart):
+    """(directory -> settings as text by dotted key, those keys whose values differ); apart: first words of keys left out."""
     flat = {}
     for directory in directories:
         config = yaml.load(
             (directory / "config.yaml").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
-        flat[directory] = {key: str(value) for key, value in _flat(config) if key.split(".")[0] not in told}
+        flat[directory] = {key: str(value) for key, value in _flat(config) if key.split(".")[0] not in apart}
     keys = dict.fromkeys(key for values in flat.values() for key in values)
-    varied = [key for key in keys if len({values.get(key) for values in flat.values()}) > 1]
-    return {
-        directory: " ".join(f"{key}={values[key]}" for key in varied if key in values)  # a schedule has its own keys only
-        for directory, values in flat.items()
-    }
+    return flat, [key for key in keys if len({values.get(key) for values in flat.values()}) > 1]
 
 
 def _flat(config, prefix=""):

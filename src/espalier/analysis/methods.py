@@ -5,12 +5,11 @@ and by the epochs that each of them spent.
 import math
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 
-from espalier.analysis.figures import LINES, MARKS, STYLE, band, grid, head, interval, repeated, save, series, titled
+from espalier.analysis.drawing import STYLE, entitle, fit, grid, head, interval, legend, repeated, repetitions, save, styles
 from espalier.analysis.page import Table, number
-from espalier.analysis.tables import NAMES, of_series, plural
+from espalier.analysis.tables import NAMES, in_words, of_series, plural, series, titled
 
 
 def groups(summary):
@@ -104,38 +103,32 @@ def draw(folder, summary, results, metric):
     found = groups(summary)
     if not found:
         return
-    most = max(map(len, found))
-    figure, axes = plt.subplots(len(found), 2, figsize=(11, len(found) * (3.6 + 0.05 * most)), squeeze=False)
-    shown = {}
-    for (left, right), keys in zip(axes, found):
+    figure, axes = grid(2 * len(found), 5.4, 3.5, columns=2)
+    looks = styles(name(key, keys) for keys in found for key in keys)
+    for left, right, keys in zip(axes[::2], axes[1::2], found):
         highest = (levels(summary, keys) or [None])[-1]
-        scores, others = (list(dict.fromkeys(key[part] for key in keys)) for part in (slice(2, 3), slice(3, None)))
         for key in keys:
-            score, other = scores.index(key[2:3]), others.index(key[3:])
-            style = dict(
-                color=plt.get_cmap("tab10")(score % 10), marker=MARKS[other % len(MARKS)], linestyle=LINES[other % len(LINES)],
-                markersize=4, linewidth=1.2,
-            )  # fmt: skip
+            look = looks[name(key, keys)] | {"label": name(key, keys)}
             own = of_series(summary, key)
             own = own.assign(left=100 * own["kept"] / own["total"])
             own = own[own["left"] > 0]
-            band(left, *repeated(own, "left", f"best_test_{metric.name}"), metric, label=name(key, keys), **style)
+            repetitions(left, own, "left", f"best_test_{metric.name}", metric, **look)
             if highest is not None:
-                _by_epochs(right, own, of_series(results, key), highest, metric, style)
+                _by_epochs(right, own, of_series(results, key), highest, metric, look)
         common = [100 - percent for percent in levels(summary, keys) if percent < 100]
-        left.set(xscale="log", xlabel="% of the weights left", ylabel=f"test {metric.label}", title=_titled(keys))
+        left.set(xscale="log", xlabel="% of the weights left", ylabel=f"test {metric.label}")
+        entitle(left, _titled(keys))
         left.invert_xaxis()
         if len(common) <= 12:
             left.set_xticks(common, [f"{share:g}" for share in common])
             left.set_xticks([], minor=True)
-        told = f"{highest:g} % removed" if highest is not None else "there is no level that all methods came to"
         right.xaxis.get_major_locator().set_params(integer=True)
-        right.set(xlabel="epochs of retraining since the base", ylabel=f"test {metric.label}", title=told, ylim=left.get_ylim())
-        shown |= {label: handle for handle, label in zip(*left.get_legend_handles_labels())}
-    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4, fontsize=7)
-    seeds = summary["seed"].nunique()
+        right.set(xlabel="epochs of retraining since the base", ylabel=f"test {metric.label}")
+        entitle(right, f"{highest:g} % removed" if highest is not None else "there is no level that all methods came to")
+    fit(axes, metric)
+    legend(figure, axes)
     told = "left: best epoch; right: by epochs spent, those of earlier levels included"
-    head(figure, f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""))
+    head(figure, f"{told}; {repeated(summary['seed'].nunique())}")
     save(figure, folder, "methods")
 
 
@@ -148,38 +141,35 @@ def draw_structures(folder, summary, metric):
     cells = [cell for cell, own in whole.groupby(summary["cell"], sort=False) if own.nunique() == 2]
     if not cells:
         return
-    figure, axes = grid(len(cells), 6.0, 3.8)
+    figure, axes = grid(len(cells), 5.4, 3.6)
+    looks = styles(key[1:3] for key in series(summary))
     for axis, cell in zip(axes, cells):
-        keys = [key for key in series(summary) if key[0] == cell]
-        for place, key in enumerate(keys):
+        for key in (key for key in series(summary) if key[0] == cell):
             own = of_series(summary, key)
             own = own.assign(left=100 * own["kept"] / own["total"])
-            style = dict(color=plt.get_cmap("tab10")(place % 10), linestyle=LINES[place % len(LINES)], linewidth=1.2)
-            label = titled(key, [key], 1) + f", {key[2]}"
-            marker = MARKS[place % len(MARKS)]
-            points = repeated(own, "left", f"cut_test_{metric.name}")
-            band(axis, *points, metric, label=label, marker=marker, markersize=4, **style)
-            retrained = own[own["epochs"] > 0]
-            if len(retrained):
-                x, values = repeated(retrained, "left", f"best_test_{metric.name}")
-                means = [np.mean(value) for value in values]
-                axis.plot(x, means, marker, color=style["color"], markersize=5, markerfacecolor="white", linestyle="")
-        axis.set(xlabel="% of the weights left", ylabel=f"test {metric.label}", title=NAMES.get(cell, cell), xlim=(100, 0))
-        axis.legend(fontsize=7)
+            look = looks[key[1:3]] | {"label": f"{in_words(key[1])}, {key[2]}"}
+            repetitions(axis, own, "left", f"cut_test_{metric.name}", metric, **look)
+            retrained = own[own["epochs"] > 0].groupby("left")[f"best_test_{metric.name}"].mean()
+            axis.plot(retrained.index, retrained, **{**look, "label": None, "linestyle": "", "markerfacecolor": "white"})
+        axis.set(xlabel="% of the weights left", ylabel=f"test {metric.label}")
+        entitle(axis, NAMES.get(cell, cell))
+    fit(axes, metric, x=(0, 100))
+    for axis in axes:
+        axis.invert_xaxis()
+    legend(figure, axes)
     told = "line: right after the cut" + ("; hollow: best after retraining" if summary["epochs"].any() else "")
-    seeds = summary["seed"].nunique()
-    head(figure, f"{told}; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""))
+    head(figure, f"{told}; {repeated(summary['seed'].nunique())}")
     save(figure, folder, "structures")
 
 
 def _titled(keys):
     """The cell and the target that methods share."""
-    return f"{NAMES.get(keys[0][0], keys[0][0])}, {keys[0][1]}"
+    return titled(keys[0], keys[:1])
 
 
-def _by_epochs(axis, own, rows, percent, metric, style):
+def _by_epochs(axis, own, rows, percent, metric, look):
     """The last level's rows, by the epochs that were spent before and in it."""
     level, rows = own[own["percent"] == percent], rows[rows["percent"] == percent]
     before = (level["spent"] - level["epochs"]).set_axis(level["seed"])
     rows = rows.assign(spent=rows["epoch"] + rows["seed"].map(before))
-    band(axis, *repeated(rows, "spent", f"test_{metric.name}"), metric, **style)
+    repetitions(axis, rows, "spent", f"test_{metric.name}", metric, **look)

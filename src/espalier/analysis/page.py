@@ -9,7 +9,7 @@ import jinja2
 import markupsafe
 import numpy as np
 
-from espalier.analysis import figures
+from espalier.analysis.drawing import interval
 from espalier.runs import files
 
 REFERENCES = {
@@ -24,7 +24,7 @@ REFERENCES = {
     "orthogonal": "A. M. Saxe, J. L. McClelland, S. Ganguli (2014). Exact solutions to the nonlinear dynamics of learning in "
     "deep linear neural networks. ICLR.",
     "adam": "D. P. Kingma, J. Ba (2015). Adam: a method for stochastic optimization. ICLR.",
-    "study": "H. Darji (2021). Investigating sparsity in recurrent neural networks. Master's thesis, University of Passau.",
+    "study": "H. Darji (2022). Investigating sparsity in recurrent neural networks. Master's thesis, University of Passau.",
     "barabasi_albert": "A.-L. Barabasi, R. Albert (1999). Emergence of scaling in random networks. Science 286.",
     "watts_strogatz": "D. J. Watts, S. H. Strogatz (1998). Collective dynamics of small-world networks. Nature 393.",
     "erdos_renyi": "P. Erdos, A. Renyi (1959). On random graphs I. Publicationes Mathematicae 6.",
@@ -43,6 +43,29 @@ class Table:
     rows: list
     words: int = 0
 
+    @property
+    def constant(self):
+        """Places of the columns that hold the same in every row, of several."""
+        if len(self.rows) < 2:
+            return []
+        return [place for place in range(len(self.columns)) if len({str(row[place]) for row in self.rows}) == 1]
+
+    @property
+    def shown(self):
+        """The table without those columns, as long as there are others."""
+        left = [place for place in range(len(self.columns)) if place not in self.constant]
+        if not left:
+            return self
+        rows = [[row[place] for place in left] for row in self.rows]
+        return Table([self.columns[place] for place in left], rows, sum(place < self.words for place in left))
+
+    @property
+    def caption(self):
+        """What those columns hold, in words; empty where they hold nothing."""
+        there = self.constant if self.shown is not self else []
+        told = [f"{self.columns[place]} {self.rows[0][place]}".strip() for place in there if str(self.rows[0][place])]
+        return f"In every row: {', '.join(told)}." if told else ""
+
 
 @functools.cache
 def templates():
@@ -53,16 +76,17 @@ def templates():
     )
 
 
-def write(path, template, title, subtitle, about, drawings=(), unfinished=(), seeds=(), used=(), **values):
+def write(path, template, title, subtitle, about, drawings=(), unfinished=(), seeds=(), used=(), differing=None, **values):
     """The page `path` by one of the templates.
 
     subtitle: what it is about, a sentence.  about: command, and with seeds versions and config (YAML text).
-    drawings: of `shown`.  unfinished: (overrides, why).  used: keys of `REFERENCES`.  values: what the template asks for.
+    drawings: of `shown`.  unfinished: (overrides, why).  used: keys of `REFERENCES`.  differing: a `Table` of what differs
+    between jobs, or None.  values: what the template asks for.
     """
     text = templates().get_template(template).render(
         title=title, subtitle=subtitle, about=about, drawings=drawings, unfinished=unfinished, seeds=sorted(set(seeds)),
         references=[source for key, source in REFERENCES.items() if key in used],
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), **values,
+        differing=differing, made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), **values,
     )  # fmt: skip
     files.write_text(path, text)
 
@@ -73,7 +97,7 @@ def number(values, digits=4):
     values = values[~np.isnan(values)]
     if not len(values):
         return ""
-    half = figures.interval(values)
+    half = interval(values)
     return f"{values.mean():.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
 
 

@@ -23,6 +23,8 @@ FEATURES = {
     "without_nodes_and_edges": tuple(name for name in STUDY if name not in _COUNTS),
     "variances": tuple(name for name in STUDY if name.endswith("_var")),
 }
+#: Graphs for each property, at least, of which an R squared is told.
+EACH = 3
 #: Seeds of a forest under the published protocol, which left it unseeded.
 FORESTS = 20
 
@@ -30,6 +32,13 @@ FORESTS = 20
 def pipeline(name, seed):
     """The regressor behind a scaling to 0..1 that sees what it is fitted on, and nothing else."""
     return make_pipeline(MinMaxScaler(), names.load(names.REGRESSORS.get(name, name))(seed))
+
+
+def plenty(graphs, properties):
+    """Whether there are enough graphs to predict from so many properties: `EACH` for each. With fewer, a regression fits what
+    is there whatever it is, and a split of few rows says nothing of it.
+    """
+    return graphs >= EACH * properties
 
 
 def needed(folds):

@@ -5,20 +5,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from espalier.analysis.figures import (
+from espalier.analysis.drawing import (
+    COLOURS,
     LINES,
-    MARKS,
     STYLE,
-    band,
-    baseline_lines,
+    edge,
+    entitle,
+    fit,
     grid,
     head,
+    legend,
     repeated,
+    repetitions,
     save,
-    series,
-    titled,
+    style,
 )  # fmt: skip
-from espalier.analysis.tables import NAMES, of_series
+from espalier.analysis.tables import NAMES, of_series, series, titled
 
 #: Controls beside the levels, in words.
 BESIDE = {"dense": "small network, trained directly", "gradual": "gradual, as many single weights"}
@@ -40,16 +42,18 @@ def draw(folder, passes):
         order = np.argsort(-shares.mean(0), kind="stable")
         image = left.imshow(shares[:, order].T, aspect="auto", cmap="viridis", interpolation="nearest", vmin=0)
         figure.colorbar(image, ax=left, label="share of the layer's movement")
-        left.set(title=title, xlabel="sequence", ylabel="unit, by its mean share")
+        left.set(xlabel="sequence", ylabel="unit, by its mean share")
+        entitle(left, title)
         stays = points @ middle >= middle @ middle / 2
-        for kept, colour, marker, word in ((True, "#1b6ca8", "o", "stay"), (False, "#c8553d", "x", "redundant")):
+        for kept, colour, marker, word in ((True, COLOURS[0], "o", "stay"), (False, COLOURS[1], "x", "redundant")):
             own = points[stays == kept]
-            right.plot(own[:, 0], own[:, 1], marker, color=colour, markersize=4, linestyle="", label=f"{len(own)} {word}")
+            right.plot(own[:, 0], own[:, 1], marker, color=colour, markersize=4, linestyle="", label=word)
         for point, name in ((middle, "mean"), (np.zeros(2), "origin")):
             right.plot(*point, "*", color="black", markersize=10)
             right.annotate(name, point, xytext=(6, 4), textcoords="offset points", fontsize=7)
-        right.set(xlabel="mean share - least share", ylabel="greatest share - mean share", title="nearer to the mean stays")
-        right.legend(fontsize=7, loc="best")
+        right.set(xlabel="mean share - least share", ylabel="greatest share - mean share")
+        entitle(right, f"nearer to the mean stays: {stays.sum()} stay, {(~stays).sum()} are redundant")
+    legend(figure, axes[:, 1])
     head(figure, "variation of units over the sequences that judge")
     save(figure, folder, "variation")
 
@@ -67,33 +71,39 @@ def draw_sizes(folder, summary, controls, first, metric):
         return
     own = own.assign(units=(total * (1 - own["percent"] / 100)).round())
     keys = series(own)
-    figure, axes = grid(len({key[0] for key in keys}), 6.5, 4.0)
-    for axis, cell in zip(axes, dict.fromkeys(key[0] for key in keys)):
-        for place, key in enumerate(key for key in keys if key[0] == cell):
-            style = dict(color=plt.get_cmap("tab10")(place % 10), marker=MARKS[place % len(MARKS)], markersize=4, linewidth=1.2)
+    cells = list(dict.fromkeys(key[0] for key in keys))
+    figure, axes = grid(len(cells), 6.0, 3.8)
+    for axis, cell in zip(axes, cells):
+        place = 0
+        for key in (key for key in keys if key[0] == cell):
             rows = of_series(own, key)
             base = rows.groupby("seed").first().reset_index()
             start = base.assign(units=total, **{f"best_test_{metric.name}": base[f"base_test_{metric.name}"]})
-            points = repeated(pd.concat([start, rows]), "units", f"best_test_{metric.name}")
-            band(axis, *points, metric, label=f"units, {titled(key, keys, 2) or key[2]}", **style)
+            label = f"units, {titled(key, keys, 2) or key[2]}"
+            whole = pd.concat([start, rows])
+            repetitions(axis, whole, "units", f"best_test_{metric.name}", metric, **style(place), label=label)
+            place += 1
             if controls is not None:
                 held = rows.merge(
                     of_series(controls, key)[["seed", "percent", "dense_test", "gradual_test"]], on=["seed", "percent"]
                 )
-                for name, (line, marker) in {"dense": ("--", "s"), "gradual": (":", "^")}.items():
+                for name in BESIDE:
                     there = held[held[f"{name}_test"].notna()]
                     if len(there):
-                        own_style = {**style, "linestyle": line, "marker": marker, "markerfacecolor": "white"}
-                        band(axis, *repeated(there, "units", f"{name}_test"), metric, label=BESIDE[name], **own_style)
-        baseline_lines(axis, first["baselines"])
-        axis.set(xscale="log", xlabel="hidden units left", ylabel=f"test {metric.label}", title=NAMES.get(cell, cell))
+                        how = {**style(place), "markerfacecolor": "white"}
+                        repetitions(axis, there, "units", f"{name}_test", metric, **how, label=BESIDE[name])
+                        place += 1
+        axis.set(xscale="log", xlabel="hidden units left", ylabel=f"test {metric.label}")
+        entitle(axis, NAMES.get(cell, cell))
         widths = sorted({total, *own.loc[own["cell"] == cell, "units"]})
         axis.set_xticks(widths, [f"{width:g}" for width in widths], rotation=45 if len(widths) > 8 else 0)
         axis.set_xticks([], minor=True)
         axis.invert_xaxis()
-        axis.legend(fontsize=7)
-    seeds = summary["seed"].nunique()
-    head(figure, f"after retraining, by size; n = {seeds}" + (", mean and 95 % interval" if seeds > 1 else ""))
+    fit(axes, metric, first["baselines"].values())
+    for axis in axes:
+        edge(axis, first["baselines"])
+    legend(figure, axes)
+    head(figure, f"after retraining, by size; {repeated(summary['seed'].nunique())}")
     save(figure, folder, "sizes")
 
 
@@ -104,12 +114,12 @@ def draw_forecast(folder, came, said, metric):
     came: values, window after window; said: title of a network -> as many values.
     """
     figure, axis = plt.subplots(figsize=(11, 3.6))
-    axis.plot(came, color="black", linewidth=1.0, label="what came")
+    axis.plot(came, color="#6f6f6f", linewidth=1.6, label="what came")
     for place, (title, values) in enumerate(said.items()):
         error = np.sqrt(np.square(values - came).mean())
-        style = dict(color=plt.get_cmap("tab10")(place), linestyle=LINES[place % len(LINES)], linewidth=1.2)
-        axis.plot(values, label=f"{title} ({error:.3g})", **style)
+        how = dict(color=COLOURS[place % len(COLOURS)], linestyle=LINES[(place + 1) % len(LINES)], linewidth=1.2)
+        axis.plot(values, label=f"{title} ({error:.3g})", **how)
     axis.set(xlabel="step of the test windows, one after the other", ylabel="value")
-    figure.legend(loc="outside lower center", ncols=5, fontsize=7)
+    legend(figure, [axis])
     head(figure, f"forecast against truth; in brackets the {metric.label} of what is drawn")
     save(figure, folder, "forecast")

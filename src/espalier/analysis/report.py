@@ -2,44 +2,45 @@
 
 import math
 
-from espalier.analysis import figures, methods, page, sentences, tables, thesis, worth
+from espalier.analysis import methods, page, sentences, tables, thesis, worth
 from espalier.analysis.page import Table, number
 
 CAPTIONS = {
-    "regain": "Retraining, epoch by epoch, of the levels that lost more than the tolerance.",
+    "regain": "Retraining, epoch by epoch, of the levels that lost more than the tolerance; what is back is carried on.",
     "worth": "How many times as fast as the dense network (above the line it pays), and bytes, by level.",
     "methods": "Methods: test against the share of weights left, and at the highest level by epochs of retraining spent.",
     "structures": "Units or blocks beside single weights, by the share of weights left: equal percents are not equal sizes.",
     "variation": "Shares of the units in the movement of their layer, and the two points that decide which are redundant.",
     "sizes": "Error against units left, beside what needs no pruning.",
     "forecast": "Forecasts of the base and of levels against what came, in the first windows of test.",
-    "survivors": "Share of weights left in every layer, kind of weight and gate.",
+    "survivors": "Share of weights left in every layer, kind of weight and gate, mean over seeds; levels at their true places.",
 }
 #: Controls beside a level that not every job has: column -> heading.
 CONTROLS = {"fresh": "fresh start, same masks", "gradual": "gradual, single weights"}
 
 
-def write(folder, pruned, results, about, controls=None, unfinished=(), costs=None, beside=None):
+def write(folder, pruned, results, about, controls=None, unfinished=(), costs=None, beside=None, differing=None):
     """`report.html` in the folder, beside `figures/`.
 
     pruned: summary and curve as DataFrames, metric, baselines and tolerance; results: the joined table as a DataFrame;
     controls: a row per series, seed and percent of what the controls reached, or None; unfinished: (overrides, why);
     costs: the rows of costs.csv as a DataFrame, or None.  beside: (series, percent) -> published value, in words, or None.
+    differing: a `Table` of what differs between the jobs, or None.
     about: command, config (YAML text), versions, experiment and the settings `regain`.
     """
     summary, metric, baselines = pruned.summary, pruned.metric, pruned.baselines
     published = thesis.published() if about["experiment"] == "thesis_pruning" else None
-    line = "against percent: right after the cut at every whole percent (line), best after retraining (circles)."
+    line = "against percent: right after the cut at every whole percent (line), best after retraining (hollow)."
     kind = "feed-forward" if set(summary["cell"]) == {"feedforward"} else "recurrent"
     captions = {metric.name: f"{metric.title} {line}"} | CAPTIONS
     page.write(
         folder / "report.html", "pruning.html", f"Pruning {kind} networks", _subtitle(summary, metric), about,
-        page.shown(folder, captions), unfinished, summary["seed"], _used(summary, about),
+        page.shown(folder, captions), unfinished, summary["seed"], _used(summary, about), differing,
         gradual="name: gradual" in about["config"] or summary["variant"].str.contains("gradual").any(),
         title_label=metric.title, higher=metric.higher, safe=metric.told(pruned.safe), by_curve=pruned.curve is not None,
         regained=f"{'less' if metric.higher else 'plus'} {metric.told(about['regain'].tolerance)}",
         patience=about["regain"].patience, error=sentences.errors(summary, pruned.safe, metric),
-        sentences=sentences.sentences(summary, pruned.safe, metric, baselines, pruned.curve),
+        sentences=sentences.sentences(summary, pruned.safe, metric, pruned.rules, pruned.curve),
         overview=_overview(pruned, published), costs=_costs(summary, metric),
         regularisers=regularisers(summary, controls, metric),
         methods=methods.compare(summary, metric) if methods.groups(summary) else None,
@@ -53,7 +54,7 @@ def write(folder, pruned, results, about, controls=None, unfinished=(), costs=No
 def _subtitle(summary, metric):
     cells = ", ".join(tables.NAMES.get(cell, cell) for cell in dict.fromkeys(summary["cell"]))
     seeds = summary["seed"].nunique()
-    told = f"{cells}; targets {', '.join(dict.fromkeys(summary['target']))}; n = {seeds} seed{'s' * (seeds > 1)}"
+    told = f"{cells}; targets {', '.join(map(tables.in_words, dict.fromkeys(summary['target'])))}; n = {seeds} seed{'s' * (seeds > 1)}"
     return f"{told}. Decisions on {' and '.join(dict.fromkeys(summary['judge']))} {metric.label}."
 
 
@@ -63,7 +64,7 @@ def _overview(pruned, published):
         spread = f" ({row['low']:g} to {row['high']:g})" if row["seeds"] > 1 else ""
         extra = [f"{thesis.SAFE[row['cell'], row['target']]} %"] if published is not None else []
         rows.append([
-            tables.NAMES.get(row["cell"], row["cell"]), row["target"], row["score"], row["scope"], row["variant"], row["seeds"],
+            tables.NAMES.get(row["cell"], row["cell"]), tables.in_words(row["target"]), row["score"], row["scope"], row["variant"], row["seeds"],
             f"{row['safe']:g} %{spread}", *extra, row["regain"],
         ])  # fmt: skip
     extra = ["published"] if published is not None else []
@@ -73,7 +74,7 @@ def _overview(pruned, published):
 def _costs(summary, metric):
     """What judges right after the cut: a row per series, a cell per level, shaded by what is lost."""
     frame = summary.assign(**{what: tables.judged(summary, what, metric) for what in ("cut", "base")})
-    levels, keys, rows = sorted(frame["percent"].unique()), figures.series(frame), []
+    levels, keys, rows = sorted(frame["percent"].unique()), tables.series(frame), []
     for key in keys:
         series, cells = tables.of_series(frame, key), []
         for percent in levels:
@@ -82,7 +83,7 @@ def _costs(summary, metric):
             dark = 0.5 if not metric.relative else 0.5 * abs(values["base"].mean())  # what is lost there has the darkest shade
             shade = 0 if math.isnan(lost) or not dark else min(max(lost, 0) / dark, 1) * 0.55
             cells.append((number(values["cut"], 3), f"{shade:.2f}"))
-        rows.append((figures.titled(key, keys), number(series.groupby("seed")["base"].first()), cells))
+        rows.append((tables.titled(key, keys), number(series.groupby("seed")["base"].first()), cells))
     return {"levels": [f"{percent:g}" for percent in levels], "rows": rows}
 
 
@@ -100,13 +101,13 @@ def _levels(summary, results, controls, published, metric, beside):
         columns += ["published: cut", "after 10 epochs", "regain epoch", "ours after the last epoch"]
     columns += ["published, test"] if beside else []
     rows = []
-    keys = figures.series(frame)
+    keys = tables.series(frame)
     for key in keys:
         for percent, level in tables.of_series(frame, key).groupby("percent"):
             seeds, lost = len(level), int(level["censored"].sum())
             kept, total = level["kept"].iloc[0], level["total"].iloc[0]
             row = [
-                figures.titled(key, keys), f"{percent:g} %",
+                tables.titled(key, keys), f"{percent:g} %",
                 f"{100 * (1 - kept / total):.2f} %" + (", changes nothing" if level.apply(tables.idle, axis=1).all() else ""),
                 f"{kept:,} of {total:,}",
                 number(level["cut"]), number(level["best"]),
@@ -133,7 +134,7 @@ def regularisers(summary, controls, metric):
     if controls is None:
         return None
     frame = summary.assign(best=metric.better(tables.judged(summary, "best", metric)))
-    rows, keys = [], figures.series(frame)
+    rows, keys = [], tables.series(frame)
     for key in keys:
         own = tables.of_series(frame, key)
         best = own.loc[own.groupby("seed")["best"].idxmax()]
@@ -141,7 +142,7 @@ def regularisers(summary, controls, metric):
         levels = held.merge(best[["seed", "percent"]], on=["seed", "percent"])
         alone = held.groupby("seed").first()
         rows.append([
-            figures.titled(key, keys), number(own.groupby("seed")[f"base_test_{metric.name}"].first()),
+            tables.titled(key, keys), number(own.groupby("seed")[f"base_test_{metric.name}"].first()),
             number(best[f"best_test_{metric.name}"]), f"{best['percent'].median():g} %", number(levels["fresh_test"]),
             number(alone["dropout_test"]), number(alone["decay_test"]),
         ])  # fmt: skip

@@ -7,8 +7,9 @@ import pandas as pd
 from rich.table import Table
 
 from espalier.analysis import structure_figures, structure_report
-from espalier.analysis.correlation import correlations
-from espalier.analysis.prediction import best, needed, prediction
+from espalier.analysis.correlation import carried, correlations
+from espalier.analysis.drawing import words
+from espalier.analysis.prediction import EACH, best, needed, plenty, prediction
 from espalier.errors import InputError
 from espalier.graphs import DIRECTED, STUDY
 from espalier.runs import files
@@ -94,7 +95,7 @@ def sentences(frame, correlated, predicted, metric=ACCURACY):
         + "."
     ]
     if len(solid):
-        named = ", ".join(f"{row.property} ({row.pearson:+.2f})" for row in solid.head(4).itertuples())
+        named = ", ".join(_correlated(row) for row in solid.head(4).to_dict("records"))
         told.append(f"Goes with {metric.label}, after correction for {len(overall)} tests: {named}.")
     else:
         told.append(f"No property goes with {metric.label} once {len(overall)} tests are corrected for.")
@@ -104,15 +105,30 @@ def sentences(frame, correlated, predicted, metric=ACCURACY):
             for name in solid["property"]
             if (correlated[(correlated["property"] == name) & (correlated["family"] != "all")]["p_adjusted"] < 0.05).all()
         ]
-        told.append(f"Of these, within every family too: {', '.join(kept) or 'none'}.")
+        told.append(f"Of these, within every family too: {', '.join(map(words, kept)) or 'none'}.")
+    return [*told, _predicted(len(frame), predicted)]
+
+
+def _correlated(row):
+    """A property and its r, and what is left of it where it hangs on one graph."""
+    left = "nothing varies" if math.isnan(row.get("without_one", math.nan)) else f"{row['without_one']:+.2f}"
+    return f"{words(row['property'])} ({row['pearson']:+.2f}{f', without one graph {left}' if carried(row) else ''})"
+
+
+def _predicted(graphs, predicted):
+    """The sentence on prediction."""
+    if not plenty(graphs, len(STUDY)):
+        few = f"{graphs} graphs are fewer than {EACH} for each of {len(STUDY)} properties"
+        return f"Whether it can be predicted is not told: {few}, and R² would be of chance."
     name = best(predicted)
     chosen = predicted[(predicted["regressor"] == name) & (predicted["features"] == "all")].set_index("protocol")
     row = chosen.loc["cross_validation"]
-    told.append(
-        f"Predicted best by {name}: R² {row['r2']:.2f} ({row['low']:.2f} to {row['high']:.2f}) in cross-validation, "
-        f"{chosen.loc['published', 'r2']:.2f} by the study's single split."
-    )
-    return told
+    told = f"R² {row['r2']:.2f} ({row['low']:.2f} to {row['high']:.2f}) in cross-validation"
+    if not row["r2"] > 0:
+        return (
+            f"The graph predicts nothing: the best regressor, {words(name)}, has {told}, no better than the mean of all graphs."
+        )
+    return f"Predicted best by {words(name)}: {told}, {chosen.loc['published', 'r2']:.2f} by the study's single split."
 
 
 def overview(frame, correlated, predicted, console, metric=ACCURACY):
@@ -123,7 +139,7 @@ def overview(frame, correlated, predicted, console, metric=ACCURACY):
     overall = correlated[correlated["family"] == "all"].dropna(subset="pearson")
     for row in overall.sort_values("pearson", key=abs, ascending=False).head(8).itertuples():
         shown.add_row(
-            row.property, f"{row.pearson:+.2f}", f"{row.low:+.2f} to {row.high:+.2f}", f"{row.spearman:+.2f}",
+            words(row.property), f"{row.pearson:+.2f}", f"{row.low:+.2f} to {row.high:+.2f}", f"{row.spearman:+.2f}",
             f"{row.p_adjusted:.2g}",
         )  # fmt: skip
     console.print(shown)

@@ -6,36 +6,48 @@ import matplotlib
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from espalier.analysis.figures import STYLE, grid, save, top
-from espalier.graphs import layered
+from espalier.analysis.correlation import carried
+from espalier.analysis.drawing import COLOURS, MARKS, STYLE, entitle, fit, grid, head, legend, save, words
+from espalier.analysis.prediction import plenty
+from espalier.graphs import STUDY, layered
 
 #: The properties of the study's tables 6.1 to 6.4, which it drew as joint plots.
 DRAWN = (
     "layers", "nodes", "edges", "source_nodes", "diameter", "density", "average_shortest_path_length", "eccentricity_var",
     "degree_var", "closeness_var", "nodes_betweenness_var", "edge_betweenness_var",
 )  # fmt: skip
-COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8a5a9e", "#b08900", "#4a4e69")
 
 
-def colours(frame):
-    return dict(zip(dict.fromkeys(frame["graph"]), COLOURS * len(frame)))
+#: Kinds of nodes of a drawn graph: (mark, colour, name).
+NODES = (("s", COLOURS[0], "source"), ("X", COLOURS[5], "dead end"), ("o", COLOURS[2], "other node"))
+
+
+def looks(frame):
+    """Family -> colour and mark."""
+    families = list(dict.fromkeys(frame["graph"]))
+    return {
+        family: {"color": COLOURS[place % len(COLOURS)], "marker": MARKS[place % len(MARKS)]}
+        for place, family in enumerate(families)
+    }
 
 
 @matplotlib.rc_context(STYLE)
 def families(folder, frame, metric, dense=None):
     """What judges by family, beside the dense networks."""
     groups = {family.replace("_", "\n"): own[metric.test] for family, own in frame.groupby("graph", sort=False)}
-    shades = list(colours(frame).values())[: len(groups)]
+    known = list(looks(frame).values())
     for kind, own in dense.groupby("kind") if dense is not None and len(dense) else ():
         groups["dense,\n" + ("same depth" if kind == "depth" else "three layers")] = own[metric.test]
-        shades.append("#8d99ae")
+        known.append({"color": COLOURS[7], "marker": MARKS[len(known) % len(MARKS)]})
     figure, (axis,) = grid(1, max(4.2, 1.4 * len(groups)), 3.8)
     axis.boxplot(list(groups.values()), widths=0.55, showfliers=False, medianprops={"color": "black"})
     spread = np.random.default_rng(0)
-    for place, (values, colour) in enumerate(zip(groups.values(), shades), start=1):
-        axis.scatter(place + spread.uniform(-0.18, 0.18, len(values)), values, s=12, color=colour, alpha=0.6, linewidth=0)
+    for place, (values, look) in enumerate(zip(groups.values(), known), start=1):
+        axis.scatter(place + spread.uniform(-0.18, 0.18, len(values)), values, s=14, **look, alpha=0.6, linewidth=0)
     axis.set_xticks(range(1, len(groups) + 1), [f"{name}\nn = {len(values)}" for name, values in groups.items()], fontsize=8)
-    axis.set(ylabel=f"{metric.label} on test", title=f"{metric.title} by family")
+    fit([axis], metric)
+    axis.set_ylabel(f"{metric.label} on test")
+    entitle(axis, f"{metric.title} by family")
     save(figure, folder, "families")
 
 
@@ -58,16 +70,16 @@ def heat_map(folder, name, correlated, metric):
     values = correlated.pivot(index="property", columns="column", values="pearson")
     values = values.loc[list(dict.fromkeys(correlated["property"])), list(dict.fromkeys(correlated["column"]))]
     certain = correlated.pivot(index="property", columns="column", values="p_adjusted").loc[values.index, values.columns] < 0.05
-    figure, (axis,) = grid(1, 2.6 + 1.05 * values.shape[1], 0.8 + 0.2 * len(values))
+    figure, (axis,) = grid(1, 3.4 + 1.05 * values.shape[1], 0.8 + 0.2 * len(values))
     image = axis.imshow(values.to_numpy(dtype=float), aspect="auto", vmin=-1, vmax=1, cmap="RdBu_r")
     for (i, j), value in np.ndenumerate(values.to_numpy(dtype=float)):
         if not math.isnan(value):
             weight = "bold" if certain.iloc[i, j] else "normal"
             shade = "white" if abs(value) > 0.6 else "black"
             axis.text(j, i, f"{value:+.2f}", ha="center", va="center", fontsize=6.5, color=shade, fontweight=weight)
-    axis.set_yticks(range(len(values)), values.index, fontsize=7)
+    axis.set_yticks(range(len(values)), map(words, values.index), fontsize=7)
     axis.set_xticks(range(values.shape[1]), values.columns, fontsize=7)
-    axis.set_title(f"Pearson's r with {metric.label} on test\n(bold: p < 0.05 after correction)", fontsize=9)
+    head(figure, f"Pearson's r with {metric.label} on test (bold: p < 0.05 after correction)")
     figure.colorbar(image, ax=axis, shrink=0.6)
     save(figure, folder, name)
 
@@ -75,31 +87,34 @@ def heat_map(folder, name, correlated, metric):
 @matplotlib.rc_context(STYLE)
 def joint(folder, frame, correlated, metric):
     """What judges against each property of the study's tables, with both distributions at the edges."""
-    figure, axes = grid(len(DRAWN), 3.5, 3.1)
+    figure, axes = grid(len(DRAWN), 3.5, 3.2)
     overall = correlated[correlated["family"] == "all"].set_index("property")
+    y = frame[metric.test].astype(float)
     for axis, name in zip(axes, DRAWN):
-        x, y = frame[name].astype(float), frame[metric.test].astype(float)
-        for family, colour in colours(frame).items():
+        x = frame[name].astype(float)
+        for family, look in looks(frame).items():
             own = frame["graph"] == family
-            axis.scatter(x[own], y[own], s=9, color=colour, alpha=0.6, linewidth=0, label=family.replace("_", " "))
+            axis.scatter(x[own], y[own], s=11, **look, alpha=0.6, linewidth=0, label=family.replace("_", " "))
         row = overall.loc[name]
         told = "does not vary"
         if not math.isnan(row["pearson"]):
             slope, start = np.polyfit(x, y, 1)
             ends = np.array([x.min(), x.max()])
             axis.plot(ends, start + slope * ends, color="black", linewidth=0.9)
-            told = f"r = {row['pearson']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
-        axis.set_xlabel(f"{name}   {told}", fontsize=7)
-        room = 0.02 if metric.limits[1] is not None else 0.05 * (y.max() - y.min() or 1)
-        axis.set_ylim(y.min() - room, min(y.max() + room, (top(metric, 0.02)[1] or np.inf)))
+            told = f"r = {row['pearson']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}), n = {row['n']:.0f}"
+            told += f"\nwithout one graph {row['without_one']:+.2f}" if carried(row) else ""
+        axis.set_xlabel(f"{words(name)}\n{told}", fontsize=7)
         axis.tick_params(labelsize=6)
+    fit(axes, metric)
+    for axis, name in zip(axes, DRAWN):
+        x = frame[name].astype(float)
         for values, fill, transform in (
             (x, axis.fill_between, axis.get_xaxis_transform()), (y, axis.fill_betweenx, axis.get_yaxis_transform()),
         ):  # fmt: skip
             counts, edges = np.histogram(values, bins=14)
             heights = 1.01 + 0.1 * np.append(counts, 0) / counts.max()
             fill(edges, 1.01, heights, step="post", transform=transform, clip_on=False, color="#8d99ae", linewidth=0)
-    axes[0].legend(fontsize=6, loc="lower right")
+    legend(figure, axes)
     figure.supylabel(f"{metric.label} on test", fontsize=9)
     save(figure, folder, "joint")
 
@@ -110,15 +125,18 @@ def predicted(folder, frame, held, table, metric):
     names = [name for name in held if name not in ("row", metric.test)]
     figure, axes = grid(len(names), 3.5, 3.3)
     found = table[(table["features"] == "all") & (table["protocol"] == "cross_validation")].set_index("regressor")["r2"]
+    enough = plenty(len(frame), len(STUDY))
     low, high = held[[metric.test, *names]].min().min(), held[[metric.test, *names]].max().max()
     for axis, name in zip(axes, names):
-        for family, colour in colours(frame).items():
-            own = (frame["graph"] == family).to_numpy()
-            points = held[own]
-            axis.scatter(points[metric.test], points[name], s=11, color=colour, alpha=0.6, linewidth=0, label=family)
+        for family, look in looks(frame).items():
+            points = held[(frame["graph"] == family).to_numpy()]
+            label = family.replace("_", " ")
+            axis.scatter(points[metric.test], points[name], s=11, **look, alpha=0.6, linewidth=0, label=label)
         axis.plot([low, high], [low, high], color="black", linewidth=0.8)
-        axis.set(xlabel="measured", ylabel="predicted", title=f"{name}, R² {found[name]:.2f}")
-    axes[0].legend(fontsize=6)
+        axis.set(xlabel="measured", ylabel="predicted")
+        entitle(axis, f"{name.replace('_', ' ')}, " + (f"R² {found[name]:.2f}" if enough else "too few graphs to tell R²"))
+    fit(axes, metric, x=(low, high))
+    legend(figure, axes)
     save(figure, folder, "predicted")
 
 
@@ -140,15 +158,19 @@ def graphs(folder, frame, known, metric, count=6):
         near, skips = [], []
         for u, v in structure.dag.edges:
             (skips if index[v] - index[u] > 1 else near).append(arc(spots[u], spots[v], 0.2 * (index[v] - index[u] > 1)))
-        axis.add_collection(LineCollection(near, colors="#4a4e69", linewidths=0.6))
-        axis.add_collection(LineCollection(skips, colors="#c8553d", linewidths=0.45, alpha=0.55))
+        axis.add_collection(LineCollection(near, colors="#6f6f6f", linewidths=0.6))
+        axis.add_collection(LineCollection(skips, colors=COLOURS[1], linewidths=0.45, alpha=0.6, linestyles="--"))
         ends = {vertex for layer in structure.layers[:-1] for vertex in layer if not structure.dag.out_degree(vertex)}
-        shades = ["#1b6ca8" if index[v] == 0 else "#b08900" if v in ends else "#588157" for v in spots]
-        axis.scatter(*zip(*spots.values()), s=22, c=shades, linewidths=0, zorder=3)
-        title = f"{row['graph'].replace('_', ' ')} {row['graph_nr']}: {row[metric.test]:.4f} (rank {place + 1})"
-        axis.set_title(title, fontsize=8)
+        kinds = {v: 0 if index[v] == 0 else 1 if v in ends else 2 for v in spots}
+        for kind, (marker, colour, _) in enumerate(NODES):
+            own = [spots[v] for v in spots if kinds[v] == kind]
+            axis.scatter(*(zip(*own) if own else ([], [])), s=22, color=colour, marker=marker, linewidths=0, zorder=3)
+        entitle(axis, f"{row['graph'].replace('_', ' ')} {row['graph_nr']}: {row[metric.test]:.4f} (rank {place + 1})")
         axis.set_axis_off()
-    figure.suptitle("blue: sources, ochre: dead ends, red: edges that skip layers", fontsize=8)
+    for marker, colour, label in NODES:
+        axes[0].plot([], [], marker, color=colour, linestyle="", label=label)
+    axes[0].plot([], [], color=COLOURS[1], linewidth=1, linestyle="--", label="edge that skips layers")
+    legend(figure, axes[:1])
     save(figure, folder, "graphs")
 
 
@@ -163,11 +185,13 @@ def arc(start, end, bend):
 def ranking(folder, table, metric):
     """What is predicted for unseen graphs by rank, and the measured one of those that were trained."""
     figure, (axis,) = grid(1, 6, 3.6)
-    axis.plot(table["rank"], table["predicted"], ".", color="#8d99ae", markersize=4, label="predicted")
+    axis.plot(table["rank"], table["predicted"], ".", color="#6f6f6f", markersize=4, label="predicted")
     trained = table.dropna(subset=metric.test)
     for family, own in trained.groupby("graph", sort=False):
         name = f"measured, {family.removeprefix('unseen_').replace('_', ' ')}"
-        axis.plot(own["rank"], own[metric.test], "o", color=colours(table)[family], markersize=5, label=name)
-    axis.set(xlabel=f"rank by predicted {metric.label}", ylabel=f"{metric.label} on test", title="Unseen graphs")
-    axis.legend(fontsize=7)
+        axis.plot(own["rank"], own[metric.test], **looks(table)[family], linestyle="", markersize=5, label=name)
+    fit([axis], metric)
+    axis.set(xlabel=f"rank by predicted {metric.label}", ylabel=f"{metric.label} on test")
+    entitle(axis, "Unseen graphs")
+    legend(figure, [axis])
     save(figure, folder, "ranking")

@@ -114,6 +114,18 @@ def of_series(frame, key):
     return frame[(frame[SERIES] == pd.Series(list(key), index=SERIES)).all(axis=1)]
 
 
+def series(frame):
+    """The series of a frame, in a fixed order."""
+    keys = list(dict.fromkeys(map(tuple, frame[SERIES].itertuples(index=False))))
+    return sorted(keys, key=order)
+
+
+def titled(key, keys, first=0):
+    """What tells this series from the others, in words: the cell and what goes, the rest only where it differs."""
+    told = [NAMES.get(key[0], key[0]), in_words(key[1]), *(key[k] for k in varied(keys))]
+    return ", ".join(part for part in told[first:] if part)
+
+
 def varied(keys):
     """Positions in `SERIES` beyond cell and target at which these series differ."""
     return [k for k in range(2, len(SERIES)) if len({key[k] for key in keys}) > 1]

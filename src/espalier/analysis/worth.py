@@ -8,13 +8,13 @@ import pandas as pd
 from matplotlib.ticker import LogLocator, NullLocator
 
 from espalier.analysis import tables
-from espalier.analysis.figures import STYLE, grid, save
+from espalier.analysis.drawing import COLOURS, STYLE, entitle, grid, head, legend, save
 from espalier.analysis.page import Table, number
 
 #: Network -> (colour, marker, line) in the figure.
 NETWORKS = {
-    "dense": ("#22223b", "o", "-"), "masked": ("#8d99ae", "v", "--"), "csr": ("#c8553d", "s", "-."),
-    "shrunk": ("#1b6ca8", "D", "-"), "c": ("#2a7f62", "^", "-"), "c_int8": ("#8f5fb5", "P", ":"),
+    "dense": (COLOURS[4], "o", "-"), "masked": (COLOURS[7], "v", "--"), "csr": (COLOURS[1], "s", "-."),
+    "shrunk": (COLOURS[0], "D", "-"), "c": (COLOURS[2], "^", "--"), "c_int8": (COLOURS[3], "P", ":"),
 }  # fmt: skip
 #: What they are called there.
 CALLED = {"csr": "CSR", "c": "C", "c_int8": "C, int8"}
@@ -26,6 +26,8 @@ EXPORTED = {
     "int8_ms_1": ("ms, batch 1", ".3f"), "int8_error": ("off by, of the largest output", ".2g"),
     "file_bytes": ("state dict, bytes", ",.0f"),
 }  # fmt: skip
+#: What tells exported files apart.
+WHICH = ["cell", "target", "score", "seed", "level"]
 PANELS = {"ms_1": "times as fast as dense, batch 1", "ms_32": "times as fast as dense, batch 32", "bytes": "KiB"}
 
 
@@ -50,8 +52,14 @@ def draw(folder, rows):
             values = values / 1024 if column == "bytes" else (middle["dense"] / values).dropna()
             how = {"marker": marker, "markersize": 4, "color": colour, "linestyle": line, "linewidth": 1.2}
             axis.plot(values.index, values, label=CALLED.get(name, name), **how)
+            if column != "bytes" and f"{column}_low" in part and name != "dense":
+                ends = part[part["network"] == name].groupby("percent")[[f"{column}_low", f"{column}_high"]].median()
+                ends = ends.astype(float).dropna()
+                ends = ends.rdiv(middle["dense"].reindex(ends.index), axis=0)
+                axis.vlines(ends.index, ends[f"{column}_high"], ends[f"{column}_low"], color=colour, linewidth=0.9, alpha=0.7)
         which = f"{tables.NAMES.get(cell, cell)}, {tables.in_words(target)}: " if len(kinds) > 1 else ""
-        axis.set(title=which + title, xlabel="percent removed")
+        axis.set_xlabel("percent removed")
+        entitle(axis, which + title)
         if column == "bytes":
             axis.set_ylim(0, None)
         else:
@@ -67,7 +75,9 @@ def draw(folder, rows):
         low, high = min(axis.get_ylim()[0] for axis in own), max(axis.get_ylim()[1] for axis in own)
         for axis in own:
             axis.set_ylim(low, high)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=7)
+    legend(figure, axes)
+    if "repeats" in frame:
+        head(figure, f"medians of {int(frame['repeats'].max())} passes; thin lines upright: between their quartiles")
     save(figure, folder, "worth")
 
 
@@ -133,10 +143,9 @@ def programs(costs):
         parts = ((row.c_difference, ".1e"), (row.int8_error, ".2g"))
         told = ["" if math.isnan(value) else format(value, form) for value, form in parts]
         note = row.note if isinstance(row.note, str) else ""
-        about = tables.NAMES.get(row.cell, row.cell), tables.in_words(row.target), f"{row.percent:g} %", CALLED[row.network]
-        rows.append([*about, *told, note])
-    columns = ["cell", "target", "level", "", "largest difference from torch", "int8 off by, of the largest output", ""]
-    return Table(columns, rows, 4) if rows else None
+        rows.append([*_which(row), CALLED[row.network], *told, note])
+    columns = [*WHICH, "", "largest difference from torch", "int8 off by, of the largest output", ""]
+    return Table(columns, rows, 6) if rows else None
 
 
 def price(summary, metric):
@@ -153,7 +162,17 @@ def price(summary, metric):
         for what in ("cut", "best"):
             single, tile = (own[f"{what}_test_{metric.name}{end}"] for end in ("_single", ""))
             cells += [number(single), number(tile), number((single - tile) * (1 if metric.higher else -1))]
-        rows.append([tables.NAMES.get(cell, cell), target, score, variant, f"{percent:g} %", own["seed"].nunique(), *cells])
+        rows.append(
+            [
+                tables.NAMES.get(cell, cell),
+                tables.in_words(target),
+                score,
+                variant,
+                f"{percent:g} %",
+                own["seed"].nunique(),
+                *cells,
+            ]
+        )
     heads = [f"{what}, {head}" for what in ("cut", "best") for head in ("single", "tiles", "price")]
     return Table(["cell", "target", "score", "variant", "level", "n", *heads], rows, 5) if rows else None
 
@@ -183,6 +202,11 @@ def shipped(costs):
     for row in costs[there].itertuples() if numbers else ():
         values = [(getattr(row, name), form) for name, (_, form) in numbers.items()]
         told = ["" if math.isnan(value) else format(value, form) for value, form in values]
-        rows.append([tables.NAMES.get(row.cell, row.cell), tables.in_words(row.target), f"{row.percent:g} %", *told])
-    columns = ["cell", "target", "level", *(heading for heading, _ in numbers.values())]
-    return Table(columns, rows, 2) if rows else None
+        rows.append([*_which(row), *told])
+    columns = [*WHICH, *(heading for heading, _ in numbers.values())]
+    return Table(columns, rows, 5) if rows else None
+
+
+def _which(row):
+    """Of which job and level a row of costs.csv is, in words."""
+    return tables.NAMES.get(row.cell, row.cell), tables.in_words(row.target), row.score, row.seed, f"{row.percent:g} %"

@@ -95,3 +95,12 @@ SEQUENCES = {"constant": constant, "length": length, "nearest mean": nearest_mea
 def scores(rules, train, test):
     """Accuracy on `test` of every rule, by name."""
     return {name: rule(train, test) for name, rule in rules.items()}
+
+
+def told(reached, train, validation, test):
+    """The keywords of `Data` that hold what rules reach on test and, where there are any examples, on validation.
+
+    reached: function from (train, split) to values by name.
+    """
+    judged = reached(train, validation) if len(validation) else {}
+    return {"baselines": reached(train, test), "validation_baselines": judged}

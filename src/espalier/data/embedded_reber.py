@@ -23,7 +23,7 @@ FORCED = 2
 def load(settings):
     """settings: train_size, test_size, validation_fraction, seed."""
     sizes = {"codes": len(LETTERS) + 1, "outputs": len(LETTERS) + 1}
-    return made(settings, draw, sizes, baselines, letters=LETTERS)
+    return made(settings, draw, sizes, baselines, ("the grammar itself",), letters=LETTERS)
 
 
 def draw(count, rng):

@@ -2,18 +2,21 @@
 
 import numpy as np
 
+from espalier.data.baselines import told
 from espalier.data.split import Data
 from espalier.runs.seeds import stream
 
 
-def made(settings, make, sizes, baselines, **facts):
+def made(settings, make, sizes, baselines, bounds=(), **facts):
     """`Data` of three independent draws.
 
-    make: function from (count, numpy generator) to a `Split`.  baselines: function from (train, test) to values by name.
+    make: function from (count, numpy generator) to a `Split`.  baselines: function from (train, test) to values by name;
+    bounds: of these the names of what nothing can do better than.
     """
     held = round(settings["validation_fraction"] * settings["train_size"])
     counts = {"train": settings["train_size"] - held, "validation": held, "test": settings["test_size"]}
     name = settings["name"]
     splits = {part: make(count, np.random.default_rng(stream(settings["seed"], name, part))) for part, count in counts.items()}
-    values = baselines(splits["train"], splits["test"])
-    return Data(*splits.values(), sizes, baselines=values, facts={"source": "generated", **facts})
+    return Data(
+        *splits.values(), sizes, **told(baselines, *splits.values()), bounds=bounds, facts={"source": "generated", **facts}
+    )

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from espalier.data.baselines import told
 from espalier.data.split import Data, Split
 from espalier.data.strings import at_most, split_train
 from espalier.runs.seeds import stream
@@ -18,7 +19,8 @@ def made(settings, train, test, labels, **facts):
     train, test = at_most(train, settings["train_size"], rng), at_most(test, settings["test_size"], rng)
     train, validation = split_train(train, settings["validation_fraction"], rng)
     sizes = {"features": train.inputs[0].shape[1], "outputs": len(labels)}
-    return Data(train, validation, test, sizes, labels, baselines(train, test), {"pixels": sizes["features"], **facts})
+    facts = {"pixels": sizes["features"], **facts}
+    return Data(train, validation, test, sizes, labels, facts=facts, **told(baselines, train, validation, test))
 
 
 def baselines(train, test):

@@ -3,6 +3,8 @@
 Strings are rows of a `uint8` array of ASCII codes `(N, T)`, zero after the end, with their lengths `(N,)`.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -259,5 +261,5 @@ def load(settings):
     train, test = split_train(strings, test_size / len(strings), rng)
     train, validation = split_train(train, settings["validation_fraction"], rng)
     facts = {"source": "generated", **{f"invalid_{kind}": int((kinds == kind).sum()) for kind in KINDS}}
-    found = baselines.scores(baselines.REBER, train, test)
-    return Data(train, validation, test, {"codes": CODES, "outputs": 2}, LABELS, found, facts)
+    rules = baselines.told(partial(baselines.scores, baselines.REBER), train, validation, test)
+    return Data(train, validation, test, {"codes": CODES, "outputs": 2}, LABELS, facts=facts, **rules)

@@ -6,6 +6,7 @@ training split.
 """
 
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,8 @@ def load(settings):
     train, validation = split_train(train, settings["validation_fraction"], rng)
     if settings["scale"]:
         train, validation, test = scaled(train, validation, test)
-    found = baselines.scores(baselines.SEQUENCES, train, test)
-    return Data(train, validation, test, {"features": channels[0], "outputs": len(labels)}, labels, found, facts)
+    rules = baselines.told(partial(baselines.scores, baselines.SEQUENCES), train, validation, test)
+    return Data(train, validation, test, {"features": channels[0], "outputs": len(labels)}, labels, facts=facts, **rules)
 
 
 def read(path):

@@ -12,6 +12,7 @@ the last of them may overlap the first target of the test) without the last one,
 import numpy as np
 import torch
 
+from espalier.data.baselines import told
 from espalier.data.split import Data, Split
 from espalier.errors import InputError
 
@@ -46,10 +47,10 @@ def made(values, settings, **facts):
         raise InputError(f"the series is constant in its training part: every value is {low:g}")
     scaled = (values - low) / span
     splits = [_windows(scaled, starts, past, ahead) for starts in (train, validation, test)]
-    found = baselines(values, train, test, past, ahead, settings["season"])
+    rules = told(lambda *parts: baselines(values, *parts, past, ahead, settings["season"]), train, validation, test)
     sizes = {"features": 1, "outputs": ahead, "steps": past}
     counts = {"values": length, "train_windows": len(train), "validation_windows": len(validation), "test_windows": len(test)}
-    return Data(*splits, sizes, baselines=found, facts={**facts, **counts}, unit=float(span), origin=float(low))
+    return Data(*splits, sizes, **rules, facts={**facts, **counts}, unit=float(span), origin=float(low))
 
 
 def _cut(values, starts, past, ahead):

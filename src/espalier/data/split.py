@@ -1,6 +1,6 @@
 """What a data function returns."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -51,9 +51,10 @@ class Data:
     """Three disjoint splits (validation may be empty: then test judges) and what goes with them.
 
     sizes: keywords that a model is built with, `{"codes": 128, "outputs": 2}` of tokens, `{"features": 12, "outputs": 9}` of
-    values.  labels: the classes by name, where there are classes.  baselines: rule that needs no learning -> its value of the
-    task's metric on test.  facts: numbers for result.json.  unit: what one in the targets is in the data's own unit, in which
-    errors are told; origin: what zero is in it.
+    values.  labels: the classes by name, where there are classes.  baselines, validation_baselines: rule that needs no learning
+    -> its value of the task's metric on test, and on validation, beside which figures draw it.  facts: numbers for result.json.
+    bounds: names of those that nothing can do better than, such as the grammar that made the data.  unit: what one in the
+    targets is in the data's own unit, in which errors are told; origin: what zero is in it.
     """
 
     train: Split
@@ -65,7 +66,9 @@ class Data:
     facts: dict = field(default_factory=dict)
     unit: float = 1.0
     origin: float = 0.0
+    validation_baselines: dict = field(default_factory=dict)
+    bounds: tuple = ()
 
     def to(self, device):
-        splits = (split.to(device) for split in (self.train, self.validation, self.test))
-        return Data(*splits, self.sizes, self.labels, self.baselines, self.facts, self.unit, self.origin)
+        splits = {name: getattr(self, name).to(device) for name in ("train", "validation", "test")}
+        return replace(self, **splits)

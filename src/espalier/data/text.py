@@ -9,6 +9,7 @@ Baselines: bits per token of n-gram models of the training part, each smoothed b
 import numpy as np
 import torch
 
+from espalier.data.baselines import told
 from espalier.data.split import Data, Split
 from espalier.errors import InputError
 from espalier.tasks.classify import IGNORED
@@ -38,9 +39,10 @@ def load(settings):
         codes.append(np.where(known[place] == part, place + 1, unknown).astype(kind))
     facts = {"source": settings["path"], "tokens": len(tokens), "known_tokens": len(known)}
     facts |= {"unknown_in_test": int((codes[2] == unknown).sum()), "parts": [len(part) for part in parts]}
-    baselines = {name: bits(codes[0], codes[2], n, unknown) for n, name in enumerate(("unigram", "bigram", "trigram"), start=1)}
+    names = ("unigram", "bigram", "trigram")
+    rules = told(lambda known, part: {name: bits(known, part, n, unknown) for n, name in enumerate(names, start=1)}, *codes)
     splits = [running(part, rows, window) for part in codes]
-    return Data(*splits, {"codes": unknown + 1, "outputs": unknown + 1}, baselines=baselines, facts=facts)
+    return Data(*splits, {"codes": unknown + 1, "outputs": unknown + 1}, **rules, facts=facts)
 
 
 def read(path, kind):

@@ -215,6 +215,7 @@ class Attempt:
         regain = self.pruning and self.pruning.regain
         result = {
             "rows": rows, "judge": bench.judge, "best_epoch": self.best.epoch, "baselines": bench.baselines,
+            "judge_baselines": bench.judge_baselines, "bounds": bench.bounds,
             "data": bench.facts,
             "parameters": sum(parameter.numel() for parameter in model.parameters()), "active": getattr(model, "active", None),
             "kept": self.masks and self.masks.kept, "total": self.masks and self.masks.total,

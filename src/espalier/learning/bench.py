@@ -77,6 +77,9 @@ class Bench:
         # Rules are told in the metric of the task that the data are for.
         fitting = "_target_" in training.data or training.task == {"name": names.usual_task(training.data)}
         self.baselines = self.host.baselines if fitting else {}
+        self.bounds = list(self.host.bounds) if fitting else []
+        own = self.host.validation_baselines if self.judge == "validation" else self.host.baselines
+        self.judge_baselines = own if fitting else {}
         self.running = bool(getattr(self.host.train, "window", None))
         self._sorted, self._twin = {}, None
 

@@ -37,7 +37,8 @@ class Loaded:
 
 
 def data_of(module):
-    """The `Data` of a LightningDataModule. `sizes` and `baselines`, dicts, are taken from it where it has them.
+    """The `Data` of a LightningDataModule. `sizes`, `baselines` and `validation_baselines`, dicts, are taken from it where it
+    has them.
 
     Raises: InputError if it loads nothing to train on or to test with.
     """
@@ -55,7 +56,7 @@ def data_of(module):
     train, validation, test = splits
     if not len(train) or not len(test):
         raise InputError(f"data: {name} needs a train_dataloader and a test_dataloader that are not empty")
-    more = {what: dict(getattr(module, what, None) or {}) for what in ("sizes", "baselines")}
+    more = {what: dict(getattr(module, what, None) or {}) for what in ("sizes", "baselines", "validation_baselines")}
     return Data(train, validation, test, labels=(), **more, facts={"source": name})
 
 

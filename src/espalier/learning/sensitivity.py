@@ -69,7 +69,7 @@ def _named(weight):
 def _draw(path, rows):
     import matplotlib
 
-    from espalier.analysis.figures import LINES, MARKS, STYLE, grid, save  # here, for matplotlib takes a second
+    from espalier.analysis.drawing import STYLE, entitle, grid, legend, save, style  # here, for matplotlib takes a second
 
     panels = list(dict.fromkeys((row["layer"], row["kind"]) for row in rows))
     with matplotlib.rc_context(STYLE):
@@ -81,8 +81,9 @@ def _draw(path, rows):
                 own = [row for row in rows if (row["layer"], row["kind"], row["gate"]) == (*panel, letter)]
                 x, y = zip(*((row["percent"], row["quality"]) for row in own))
                 name = f"gate {letter}" if letter else "all of it"
-                axis.plot(x, y, LINES[place % len(LINES)], marker=MARKS[place % len(MARKS)], markersize=4, label=name)
+                axis.plot(x, y, **style(place), label=name)
             margin = 0.05 * (high - low or 1)
-            axis.set(title=" ".join(panel), xlabel="% removed", ylabel="quality", ylim=(low - margin, high + margin))
-        axes[0].legend(fontsize=7)
+            axis.set(xlabel="% removed", ylabel="quality", ylim=(low - margin, high + margin))
+            entitle(axis, " ".join(panel))
+        legend(figure, axes)
         save(figure, path.parent, path.stem)

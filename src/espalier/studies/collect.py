@@ -48,6 +48,19 @@ class Pruned:
     metric: object
     baselines: dict
     safe: float | None
+    bounds: tuple = ()
+
+    @property
+    def rules(self):
+        """The baselines that a network may do better than: no bounds, and none that leaves less than the tolerance to the best
+        that there is.
+        """
+        best = self.metric.limits[1 if self.metric.higher else 0]
+        rules = {name: value for name, value in self.baselines.items() if name not in self.bounds}
+        return {
+            name: value for name, value in rules.items()
+            if best is None or self.metric.worse(best, value) > self.metric.allowed(value)
+        }  # fmt: skip
 
 
 def describe(folder, story, experiment, runs, safe):
@@ -76,10 +89,12 @@ def pruning(folder, directories, about, unfinished=()):
         joined[name] = tables.read(folder / name)
     summary, results, survivors = joined["summary.csv"], joined["results.csv"], joined["survivors.csv"]
     if [folder] != list(directories) or not page.drawn(folder):  # a run has its own figures already
-        figures.pruning(folder / "figures", summary, joined["curve.csv"], results, survivors, first["baselines"], metric)
+        figures.pruning(
+            folder / "figures", summary, joined["curve.csv"], results, survivors, first.get("judge_baselines", {}), metric
+        )
     config = from_yaml(directories[0] / "config.yaml", PruneConfig)
     curve = joined["curve.csv"] if about["safe"]["by"] == "curve" else None
-    pruned = Pruned(summary, curve, metric, first["baselines"], about["safe"]["tolerance"])
+    pruned = Pruned(summary, curve, metric, first["baselines"], about["safe"]["tolerance"], tuple(first.get("bounds", ())))
     about = {
         **about, "regain": config.regain, "versions": first["versions"],
         "config": (directories[0] / "config.yaml").read_text(encoding="utf-8"),
@@ -98,7 +113,8 @@ def pruning(folder, directories, about, unfinished=()):
     methods.draw_structures(folder / "figures", summary, metric)
     redundancy.draw_sizes(folder / "figures", summary, held, first, metric)
     beside = published_rows(directories, variants, about["experiment"])
-    report.write(folder, pruned, results, about, held, unfinished, costs, beside)
+    differing = joining.settings(directories)
+    report.write(folder, pruned, results, about, held, unfinished, costs, beside, differing)
     return pruned
 
 
@@ -132,7 +148,8 @@ def structures(folder, directories, about, unfinished=()):
     told = {**about, "versions": read_result(first)["versions"], "config": (first / "config.yaml").read_text(encoding="utf-8")}
     results = [read_result(directory) for directory in directories]
     both = [tables.read(folder / name) for name in ("correlations.csv", "prediction.csv")]
-    structure_report.compare(folder, both, results, told, metric_of(results[0]), unfinished)
+    differing = joining.settings(directories)
+    structure_report.compare(folder, both, results, told, metric_of(results[0]), unfinished, differing)
 
 
 def control_rows(directories, variants):

@@ -99,9 +99,10 @@ class _Study:
         files.write_rows(run / "summary.csv", tuple(summaries[0]), summaries)
         files.write_rows(run / "curve.csv", (*JOB, "seed", "percent", "judge", self.metric.name, "loss"), curve)
         files.write_rows(run / "survivors.csv", SURVIVORS, survivors)
-        figures.pruning(run / "figures", summaries, curve, rows, survivors, first["baselines"], self.metric)
+        figures.pruning(run / "figures", summaries, curve, rows, survivors, first.get("judge_baselines", {}), self.metric)
         result = {
-            **self.job, "seed": config.seed, "judge": first["judge"], "baselines": first["baselines"], "data": first["data"],
+            **self.job, "seed": config.seed, "judge": first["judge"], "baselines": first["baselines"],
+            "judge_baselines": first.get("judge_baselines", {}), "bounds": first.get("bounds", []), "data": first["data"],
             "base": str(self.runner.weights_file(self.base)), f"base_{self.metric.name}": first["base"],
             "percents": list(levels), "task": first["task"], **found,
         }  # fmt: skip

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 COSTS = (
     "cell", "target", "score", "scope", "seed", "percent", "network", "parameters", "nonzero", "bytes", "multiply_adds", "ms_1",
-    "ms_1_low", "ms_1_high", "ms_32", "ms_32_low", "ms_32_high", "repeats", "file_bytes", "onnx_bytes", "onnx_difference", "onnx_ms_1",
-    "int8_bytes", "int8_error", "int8_ms_1", "c_difference", "note",
+    "ms_1_low", "ms_1_high", "ms_32", "ms_32_low", "ms_32_high", "repeats", "file_bytes",
+    "onnx_bytes", "onnx_difference", "onnx_ms_1", "int8_bytes", "int8_error", "int8_ms_1", "c_difference", "note",
 )  # fmt: skip
 
 

@@ -193,7 +193,7 @@ def tell_pruning(pruned):
     from espalier.analysis import methods, sentences
 
     metric = pruned.metric
-    sentences.print_overview(pruned.summary, pruned.safe, console(), metric, pruned.baselines, pruned.curve)
+    sentences.print_overview(pruned.summary, pruned.safe, console(), metric, pruned.rules, pruned.curve)
     for sentence in methods.compare(pruned.summary, metric)[0]:
         console().print(sentence)
     if pruned.baselines:
