@@ -49,6 +49,14 @@ def unrendered(request, monkeypatch):
     """Figures are made but not rendered, which is most of the time of a tiny run, except for tests marked `rendered`."""
     if request.node.get_closest_marker("rendered"):
         return
+    import numpy as np
+    from matplotlib import image
     from matplotlib.figure import Figure
 
-    monkeypatch.setattr(Figure, "savefig", lambda figure, content, **how: content.write(b"<svg></svg>"))
+    def savefig(figure, content, format, **how):
+        if format == "png":
+            image.imsave(content, np.zeros((1, 1, 3)))
+        else:
+            content.write(b"<svg></svg>")
+
+    monkeypatch.setattr(Figure, "savefig", savefig)

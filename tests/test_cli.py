@@ -31,7 +31,11 @@ FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
         (["percent=[10,x]"], "percent must be a number"),
         (["percent=[]"], "at least one level"),
         (["percent=nan"], "percent must be from 0 to 100"),
-        (["percnt=10"], "percnt"),
+        (["percnt=10"], "percnt is no key here; --help lists those that there are"),
+        (["cell=gru,lstm"], "cell=gru,lstm names several values: add -m for a job for each"),
+        (["percent=50,90"], "add -m for a job for each, or write percent=[50,90] for one job with all of them"),
+        (["optimizer=sgd"], "optimizer=sgd is unknown; there is adam; optimizer.name takes adam, adamw, sgd, rmsprop"),
+        (["regain.patience=0"], "regain.patience must be positive"),
         (["optimizer.lr=0"], "optimizer.lr must be positive"),
         (["optimizer.lr=-1"], "optimizer.lr must be positive"),
         (["optimizer.name=magic"], "adam, adamw, sgd, rmsprop"),
@@ -53,7 +57,11 @@ FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
         (["device=cuda:99"], "use device=cpu"),
         (["device=tpu"], "device must be"),
         (["threads=0"], "threads must be positive"),
-        (["experiment=thesis_pruning"], "run it as a sweep: python prune.py -m "),
+        (["experiment=thesis_pruning", "--config-dir", "."], "python prune.py -m data.train_size=160"),
+        (
+            ["experiment=thesis_pruning", "--config-dir", "."],
+            " curve=false logger=none experiment=thesis_pruning --config-dir .",
+        ),
     ],
 )
 def test_bad_input_is_one_line_before_training(door, tmp_path, overrides, told):

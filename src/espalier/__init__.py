@@ -22,6 +22,7 @@ _FROM = {
     "export": "espalier.pruning.export",
     "Pruning": "espalier.pruning.callback",
     "Regain": "espalier.pruning.regain",
+    "report": "espalier.studies.elsewhere",
     "SequenceClassifier": "espalier.nn",
     "GraphClassifier": "espalier.nn",
 }

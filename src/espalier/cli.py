@@ -17,12 +17,15 @@ from omegaconf.errors import OmegaConfBaseException
 from espalier import overrides
 from espalier import settings as schema
 from espalier.errors import InputError
+from espalier.names import OPTIMIZERS
 from espalier.studies import stories
 from espalier.studies.plan import RUNS
 
 #: launcher -> extra of ours that installs it
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}
 
+#: Keys that take a list.
+LISTS = ("percent", "export", "modules", "block", "model.hidden")
 #: Hydra 1.3 wants to be told whose defaults it has, 1.4 warns where it is.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 
@@ -77,9 +80,19 @@ def one_line(error):
         group, _, name = error.missing_cfg_file.rpartition("/")
         if group == "hydra/launcher":
             return f"hydra/launcher={name} is not installed: pip install 'espalier[{EXTRAS.get(name, name)}]'"
-        return f"{group}={name} is unknown; there are {', '.join(error.options)}"
+        there = ("there are " if len(error.options) > 1 else "there is ") + ", ".join(error.options)
+        kinds = f"; optimizer.name takes {', '.join(OPTIMIZERS)}" if group == "optimizer" else ""
+        return f"{group}={name} is unknown; {there}{kinds}"
     cause = error.__cause__
     first, *more = str(error).splitlines()
+    several = re.fullmatch(r"Ambiguous value for argument '(.*?)=(.*)'", first)
+    if several:
+        key, values = several.groups()
+        listed = f", or write {key}=[{values}] for one job with all of them" if key in LISTS else ""
+        return f"{key}={values} names several values: add -m for a job for each{listed}"
+    unknown = re.search(r"Could not override '(.*?)'", first)
+    if unknown and "not in struct" in f"{error} {cause}":
+        return f"{unknown[1]} is no key here; --help lists those that there are"
     if first.endswith(":") and more:
         first = f"{first} {more[0].strip()}"
     lines = [first, *(str(cause).splitlines()[:1] if cause and str(cause) != str(error) else [])]

@@ -23,9 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 from espalier.errors import InputError
 from espalier.runs import progress
 from espalier.runs.identity import plain
+from espalier.runs.pace import Pace
 from espalier.settings import notes, to_config
 from espalier.studies import controls, stories
-from espalier.studies.plan import RUNS, base_run, shipped
+from espalier.studies.plan import RUNS, base_run, shipped, work
 
 log = logging.getLogger(__name__)
 
@@ -150,8 +151,9 @@ class Sweeper(BasicSweeper):
         )
         alone = self.config.hydra.launcher._target_.endswith(".BasicLauncher")
         progress.current = progress.Progress(
-            sum(1 + bool(controls.runs(job.config)) + (not shipped(job.config)) for job in todo)
-        )
+            sum(1 + bool(controls.runs(job.config)) + (not shipped(job.config)) for job in todo), planned(todo),
+            Pace(Path(todo[0].config.outputs) / "pace.json"),
+        )  # fmt: skip
         shown = contextlib.nullcontext() if alone else progress.watching([job.run.directory for job in todo])
         try:
             with shown:
@@ -168,6 +170,16 @@ class Sweeper(BasicSweeper):
                 reason = first if isinstance(error, InputError) else f"{type(error).__name__}: {first}"
                 sweep.failures.append((job.overrides, reason, job.run / f"{job.run.kind}.log"))
         return returns
+
+
+def planned(jobs):
+    """The work of every job that has to be done, as far as it is known before; a base that several share is the first one's."""
+    bases, found = set(), []
+    for job in jobs:
+        if not job.run.result() or job.config.force:
+            found.append(work(job.config, bases))
+            bases |= {job.base.directory} if job.base else set()
+    return [one for one in found if one]
 
 
 def base_first(jobs):

@@ -10,7 +10,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from espalier import names
 from espalier.analysis import structure, thesis
-from espalier.analysis.correlation import correlations, holm, one
+from espalier.analysis.correlation import carried, correlations, holm, one
 from espalier.analysis.prediction import FEATURES, FORESTS, best, needed, prediction, published
 from espalier.errors import InputError
 from espalier.graphs import STUDY, barabasi_albert, properties, watts_strogatz
@@ -45,6 +45,38 @@ def test_correlations_are_scipys(frame):
         assert row["spearman_low"] < row["spearman"] < row["spearman_high"] and row["n"] == len(own)
         assert row["p"] <= row["p_adjusted"] <= 1
     assert found.loc["degree_mean", "all"]["pearson"] == pytest.approx(found.loc["density", "all"]["pearson"], abs=1e-9)
+
+
+def test_a_correlation_that_hangs_on_one_graph_is_told_without_it():
+    noise = np.random.default_rng(3)
+    x, y = pd.Series(np.append(noise.normal(size=20), 9.0)), pd.Series(np.append(noise.normal(size=20), 9.0))
+    found = one(x, y)
+    assert found["pearson"] > 0.6 and abs(found["without_one"]) < 0.3 and carried(found)
+    assert found["without_one"] == pytest.approx(stats.pearsonr(x[:20], y[:20]).statistic, abs=1e-12)
+    left = [stats.pearsonr(x.drop(k), y.drop(k)).statistic for k in range(21)]
+    assert found["without_one"] == pytest.approx(max(left, key=lambda r: abs(r - found["pearson"])), abs=1e-12)
+    line = pd.Series(np.arange(20.0))
+    assert not carried(one(line, line + noise.normal(size=20)))
+    alone = pd.Series([0.0] * 20 + [1.0])
+    assert np.isnan(one(alone, y)["without_one"]) and carried(one(alone, y))  # nothing is left that varies
+
+
+def test_a_prediction_says_when_it_predicts_nothing_and_when_it_cannot_be_told():
+    """R squared of -11 is no prediction; of 24 graphs with 23 properties none is told."""
+    rows = [
+        {"regressor": name, "features": "all", "protocol": protocol, "r2": r2, "low": r2 - 1, "high": r2 + 1}
+        for name, r2 in (("ridge", -11.0), ("mean", -12.0))
+        for protocol in ("cross_validation", "published")
+    ]
+    predicted = pd.DataFrame(rows)
+    assert structure._predicted(200, predicted).startswith(
+        "The graph predicts nothing: the best regressor, ridge, has R² -11.00"
+    )
+    assert structure._predicted(200, predicted.assign(r2=0.4)).startswith("Predicted best by ridge: R² 0.40")
+    few = structure._predicted(24, predicted.assign(r2=1.0))
+    assert (
+        few.startswith("Whether it can be predicted is not told: 24 graphs are fewer than 3 for each of") and "1.0" not in few
+    )
 
 
 def test_holm_by_hand():

@@ -5,7 +5,7 @@ import pytest
 
 from espalier import tasks
 from espalier.analysis import drawing, sentences, tables, thesis
-from espalier.studies.collect import Pruned
+from espalier.analysis.pruned import Pruned
 from espalier.tasks import ACCURACY
 
 

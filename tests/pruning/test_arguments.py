@@ -72,6 +72,13 @@ def test_masks_of_nothing_are_refused():
         espalier.Masks({})
 
 
+def test_a_score_of_the_other_kind_says_what_it_needs():
+    with pytest.raises(InputError, match="score=taylor ranks hidden units: add structure='unit'"):
+        espalier.prune(nn.LSTM(3, 4), score="taylor")
+    with pytest.raises(InputError, match="score=obd ranks single weights: add structure='weight'"):
+        espalier.prune(nn.LSTM(3, 4), score="obd", structure="unit", readers={"": []})
+
+
 def test_regain_tells_itself():
     regain = espalier.Regain(0.9, 0.02)
     assert repr(regain) == "Regain(base=0.9, tolerance=0.02, censored)"

@@ -7,8 +7,9 @@ from helpers import tiny_config
 
 from espalier.errors import InputError
 from espalier.learning.training import place
-from espalier.runs import files, progress
+from espalier.runs import files, pace, progress
 from espalier.runs.identity import identity, plain
+from espalier.runs.pace import Pace
 from espalier.runs.progress import Progress, clock
 from espalier.runs.run import Run
 from espalier.runs.seeds import generator, seeded, stream
@@ -164,7 +165,7 @@ def test_a_second_process_waits_for_the_lock(run, monkeypatch):
             assert other.stdout.readline() == "out\n"
 
 
-def test_progress_tells_job_level_and_time_left(capsys):
+def test_progress_tells_job_and_level(capsys):
     shown = Progress(2)
     with shown.job("lstm both", 10):
         shown.advance(5, "level 50 %: 0.99 after the cut", line=True)
@@ -175,8 +176,53 @@ def test_progress_tells_job_level_and_time_left(capsys):
     assert [line.split("(")[0].strip() for line in lines] == [
         "[1/2] lstm both: level 50 %: 0.99 after the cut", "[2/2] gru both: level 10 %",
     ]  # fmt: skip
-    assert all("left)" in line for line in lines)
     assert clock(59.6) == "1:00" and clock(3725) == "1:02:05"
+
+
+@pytest.fixture
+def hands(monkeypatch):
+    """A clock that is set by hand."""
+    now = [0.0]
+    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_time_left_is_told_from_work_and_not_from_the_first_seconds(capsys, hands, tmp_path):
+    """Two jobs share a base of 10 epochs at 2 s; levels take 1 s for 5 units. 20 s of importing are no epoch."""
+    work = [{"base": 10, "levels": 10}, {"base": 0, "levels": 10}]
+    shown = Progress(2, work, Pace(tmp_path / "pace.json"))
+
+    def job(first):
+        with shown.job("gru", work[not first]):
+            hands[0] += 20.0 if first else 1.0
+            for epoch in range(10 if first else 0):
+                shown.advance(1, f"epoch {epoch + 1}", line=True, of="base")
+                hands[0] += 2.0
+            for level in (1, 2):
+                hands[0] += 1.0
+                shown.advance(5, f"level {level}", line=True, of="levels")
+            hands[0] += 3.0
+
+    job(True)
+    lines = capsys.readouterr().err.splitlines()
+    assert not any("left" in line for line in lines[:3])  # 22 s for one epoch would have told minutes
+    assert "left" in lines[4] and lines[-1].endswith("level 2  (0:24 left)"), lines  # 10 units at 0.4, 20 aside
+    job(False)
+    assert capsys.readouterr().err.splitlines()[-1].endswith("(0:00 left)")
+
+    again = Progress(2, work, Pace(tmp_path / "pace.json"))  # what it took before is known from the first line on
+    with again.job("gru", work[0]):
+        hands[0] += 20.0
+        again.advance(1, "epoch 1", line=True, of="base")
+    (line,) = capsys.readouterr().err.splitlines()
+    seconds = shown.pace.of("base") * 9 + 20 * shown.pace.of("levels") + 20.0
+    assert line.endswith(f"({clock(seconds)} left)"), line
+
+
+def test_a_damaged_pace_is_nobodys_concern(tmp_path):
+    for content in ("{", '{"base": [0, 1], "levels": "x"}', "[1]"):
+        (tmp_path / "pace.json").write_text(content)
+        assert Pace(tmp_path / "pace.json").left({"base": 3}) is None
 
 
 def test_time_left_is_never_negative(capsys):

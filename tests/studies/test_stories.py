@@ -1,5 +1,8 @@
 """Train and prune through their stories: what is written, that it is reproducible, and that it survives being killed."""
 
+import json
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
@@ -79,15 +82,47 @@ def test_pruning_writes_what_it_promises(config):
     assert all(not weights[name][~mask].any() for name, mask in level["masks"].items())
 
 
-def test_tensorboard_has_fixed_tags_and_hyper_parameters(config):
+@pytest.mark.rendered
+def test_tensorboard_shows_a_job_in_one_run(config):
+    """Levels over percent, their epochs below them, figures, and every setting as a hyper-parameter."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run = finished(config(percent=90, retrain=Retrain(max_epochs=2, mode=Mode["fixed"])))
-    events = EventAccumulator(str(run / "tensorboard" / "percent_90"), size_guidance={"scalars": 0}).Reload()
-    scalars = set(events.Tags()["scalars"])
-    assert {"train/loss", "val/accuracy", "test/accuracy", "final/cut_val_accuracy", "final/best_test_accuracy"} <= scalars
-    assert events.Scalars("val/accuracy")[0].step == 0
-    assert "_hparams_/session_start_info" in events.summary_metadata
+    run = finished(config(percent=[50, 90], retrain=Retrain(max_epochs=2, mode=Mode["fixed"])))
+    (file,) = (run / "tensorboard").rglob("events*")
+    events = EventAccumulator(str(file.parent), size_guidance={"scalars": 0}).Reload()
+    rows = tables.read(run / "summary.csv")
+    for tag, column in (("levels/cut_val_accuracy", "cut_val_accuracy"), ("levels/best_test_accuracy", "best_test_accuracy")):
+        assert [one.step for one in events.Scalars(tag)] == [50, 90]
+        assert [one.value for one in events.Scalars(tag)] == pytest.approx(list(rows[column]))
+    assert [one.value for one in events.Scalars("kept/all")] == pytest.approx(list(rows["kept"] / rows["total"]))
+    kept = [tag for tag in events.Tags()["scalars"] if tag.startswith("kept/")]
+    assert len(kept) == 1 + 2 * 2  # two layers, two kinds of weights
+    epochs = events.Scalars("level_90/val/accuracy")
+    assert [one.step for one in epochs] == [0, 1, 2]
+    assert [one.step for one in events.Scalars("level_90/optimizer/lr")] == [1, 2]
+    assert all(one.value > 0 for one in events.Scalars("level_90/optimizer/gradient_norm"))
+    assert set(events.Tags()["images"]) == {"figures/accuracy", "figures/regain", "figures/survivors"}
+    content = file.read_bytes()
+    for name in (b"model.hidden", b"optimizer.lr", b"retrain.mode", b"final/safe_percent"):
+        assert name in content
+    (base,) = (run.directory.parents[2] / "trainings").glob("*-train-*/seed_*/tensorboard/events*")
+    assert b"final/test_accuracy" in base.read_bytes() and b"model.hidden" in base.read_bytes()
+    assert len(list(run.directory.parents[2].rglob("events*"))) == 2  # one for the job, one for its base
+
+
+def test_the_norm_of_the_gradient_is_that_of_the_last_step(config, monkeypatch):
+    norms, clip = [], torch.nn.utils.clip_grad_norm_
+
+    def noted(*arguments, **how):
+        norms.append(float(clip(*arguments, **how)))
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", noted)
+    settings = config(percent=50, retrain=Retrain(max_epochs=1, mode=Mode["fixed"]))
+    finished(settings)
+    (file,) = Path(settings.outputs).glob("trainings/*-train-*/seed_0/result.json")
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    steps = len(norms) // 3  # two epochs of the base, one of the level
+    assert [row["gradient_norm"] for row in rows] == pytest.approx([norms[steps - 1], norms[2 * steps - 1]])
 
 
 def test_twice_in_a_row_is_bit_identical(tmp_path):

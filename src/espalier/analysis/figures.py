@@ -98,13 +98,19 @@ def split_of(summaries):
 
 @matplotlib.rc_context(STYLE)
 def costs(folder, summaries, curve, baselines, metric):
-    """What judges against percent: right after the cut at every whole percent (line), after retraining (hollow), per cell."""
+    """What judges against percent: right after the cut at every whole percent (line), after retraining (hollow). A panel per
+    cell, or one for all series where nothing else tells them apart.
+    """
     keys = series(summaries)
-    cells, looks = list(dict.fromkeys(key[0] for key in keys)), styles(key[1:] for key in keys)
-    figure, axes = grid(len(cells), 5.0, 3.6)
-    for axis, cell in zip(axes, cells):
-        for key in (key for key in keys if key[0] == cell):
-            line = looks[key[1:]] | {"label": titled(key, keys, 1) or titled(key, keys)}
+    panels = {}
+    for key in keys:
+        panels.setdefault(key[0] if key[1] else "", []).append(key)
+    looks = styles(key[1:] if key[1] else key for key in keys)
+    figure, axes = grid(len(panels), 5.0, 3.6)
+    bases = []
+    for axis, (panel, own_keys) in zip(axes, panels.items()):
+        for key in own_keys:
+            line = looks[key[1:] if key[1] else key] | {"label": titled(key, keys, 1) or titled(key, keys)}
             points = of_series(summaries, key)
             points = points.assign(cut=judged(points, "cut", metric), best=judged(points, "best", metric))
             if len(curve) and len(own := of_series(curve, key)):
@@ -120,11 +126,15 @@ def costs(folder, summaries, curve, baselines, metric):
                 axis.vlines(means.index, *ends, color=line["color"], linewidth=0.9, alpha=0.7)
             axis.plot([], [], **{**hollow, "label": line["label"]})  # line and mark together in the legend
         axis.set(xlabel="percent removed", ylabel=metric.label)
-        entitle(axis, NAMES.get(cell, cell))
-    bases = {cell: judged(summaries[summaries["cell"] == cell], "base", metric).mean() for cell in cells}
-    fit(axes, metric, [*bases.values(), *baselines.values()], (0, 100))
-    for axis, cell in zip(axes, cells):
-        edge(axis, {"base": bases[cell], **baselines}, ["base"])
+        entitle(axis, NAMES.get(panel, panel))
+        named = {"base": own_keys} if panel else {f"base of {titled(key, keys)}": [key] for key in own_keys}
+        bases.append({
+            name: float(np.mean([judged(of_series(summaries, key), "base", metric).mean() for key in own]))
+            for name, own in named.items()
+        })  # fmt: skip
+    fit(axes, metric, [*(value for base in bases for value in base.values()), *baselines.values()], (0, 100))
+    for axis, base in zip(axes, bases):
+        edge(axis, base | baselines, list(base))
     legend(figure, axes)
     told = f"{split_of(summaries)} {metric.label}; line: right after the cut, hollow: best after retraining"
     head(figure, f"{told}; {repeated(summaries['seed'].nunique())}")
@@ -142,7 +152,7 @@ def regain(folder, summaries, rows, metric):
     column = f"{'val' if split == 'validation' else 'test'}_{metric.name}"
     levels = sorted(summaries.loc[summaries["regain_epoch"] != 0, "percent"].unique())
     bases = [judged(of_series(summaries, key), "base", metric).mean() for key in keys]
-    last = rows["epoch"].max()
+    last = rows.loc[rows["percent"].isin(levels), "epoch"].max() if levels else 0
     for axis, key in zip(axes, keys):
         points, own = of_series(summaries, key), of_series(rows, key)
         for place, percent in enumerate(levels):

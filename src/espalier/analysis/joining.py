@@ -6,7 +6,7 @@ import yaml
 from espalier.analysis import tables
 from espalier.analysis.page import Table
 from espalier.runs import files
-from espalier.runs.identity import OUTSIDE
+from espalier.runs.identity import OUTSIDE, flat
 
 TABLES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
 #: What tells the rows of a table apart; runs of a sweep may repeat rows (its base, its curve), which are kept once.
@@ -36,37 +36,29 @@ def variants_of(directories):
     """What differs between the configurations of runs, cell, target, score, scope, seed and percent apart:
     directory -> text such as `optimizer.lr=0.1`, empty where nothing does.
     """
-    flat, varied = differing(directories, (*tables.SERIES, "percent", "safe", *OUTSIDE))
+    told, varied = differing(directories, (*tables.SERIES, "percent", "safe", *OUTSIDE))
     return {
         directory: " ".join(f"{key}={values[key]}" for key in varied if key in values)  # a schedule has its own keys only
-        for directory, values in flat.items()
+        for directory, values in told.items()
     }
 
 
 def settings(directories):
     """A `Table` of the settings in which runs differ, a row per run; None of a single one."""
-    flat, varied = differing(directories, [name for name in OUTSIDE if name != "seed"])
-    if len(flat) < 2 or not varied:
+    told, varied = differing(directories, [name for name in OUTSIDE if name != "seed"])
+    if len(told) < 2 or not varied:
         return None
-    rows = [[values.get(key, "") for key in varied] for values in flat.values()]
+    rows = [[values.get(key, "") for key in varied] for values in told.values()]
     return Table(varied, rows, len(varied))
 
 
 def differing(directories, apart):
     """(directory -> settings as text by dotted key, those keys whose values differ); apart: first words of keys left out."""
-    flat = {}
+    settings = {}
     for directory in directories:
         config = yaml.load(
             (directory / "config.yaml").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
-        flat[directory] = {key: str(value) for key, value in _flat(config) if key.split(".")[0] not in apart}
-    keys = dict.fromkeys(key for values in flat.values() for key in values)
-    return flat, [key for key in keys if len({values.get(key) for values in flat.values()}) > 1]
-
-
-def _flat(config, prefix=""):
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+        settings[directory] = {key: str(value) for key, value in flat(config) if key.split(".")[0] not in apart}
+    keys = dict.fromkeys(key for values in settings.values() for key in values)
+    return settings, [key for key in keys if len({values.get(key) for values in settings.values()}) > 1]

@@ -2,6 +2,8 @@
 
 import math
 
+import pandas as pd
+
 from espalier.analysis import methods, page, sentences, tables, thesis, worth
 from espalier.analysis.page import Table, number
 
@@ -31,15 +33,16 @@ def write(folder, pruned, results, about, controls=None, unfinished=(), costs=No
     summary, metric, baselines = pruned.summary, pruned.metric, pruned.baselines
     published = thesis.published() if about["experiment"] == "thesis_pruning" else None
     line = "against percent: right after the cut at every whole percent (line), best after retraining (hollow)."
-    kind = "feed-forward" if set(summary["cell"]) == {"feedforward"} else "recurrent"
+    kind = "feed-forward networks" if set(summary["cell"]) == {"feedforward"} else "recurrent networks"
+    title = f"Pruning {kind}" if about["config"] else "Pruning"
     captions = {metric.name: f"{metric.title} {line}"} | CAPTIONS
     page.write(
-        folder / "report.html", "pruning.html", f"Pruning {kind} networks", _subtitle(summary, metric), about,
+        folder / "report.html", "pruning.html", title, _subtitle(summary, metric), about,
         page.shown(folder, captions), unfinished, summary["seed"], _used(summary, about), differing,
-        gradual="name: gradual" in about["config"] or summary["variant"].str.contains("gradual").any(),
+        gradual="name: gradual" in (about["config"] or "") or summary["variant"].str.contains("gradual").any(),
         title_label=metric.title, higher=metric.higher, safe=metric.told(pruned.safe), by_curve=pruned.curve is not None,
-        regained=f"{'less' if metric.higher else 'plus'} {metric.told(about['regain'].tolerance)}",
-        patience=about["regain"].patience, error=sentences.errors(summary, pruned.safe, metric),
+        regained=f"{'less' if metric.higher else 'plus'} {metric.told(about['regain']['tolerance'])}",
+        patience=about["regain"]["patience"], error=sentences.errors(summary, pruned.safe, metric),
         sentences=sentences.sentences(summary, pruned.safe, metric, pruned.rules, pruned.curve),
         overview=_overview(pruned, published), costs=_costs(summary, metric),
         regularisers=regularisers(summary, controls, metric),
@@ -54,7 +57,8 @@ def write(folder, pruned, results, about, controls=None, unfinished=(), costs=No
 def _subtitle(summary, metric):
     cells = ", ".join(tables.NAMES.get(cell, cell) for cell in dict.fromkeys(summary["cell"]))
     seeds = summary["seed"].nunique()
-    told = f"{cells}; targets {', '.join(map(tables.in_words, dict.fromkeys(summary['target'])))}; n = {seeds} seed{'s' * (seeds > 1)}"
+    targets = ", ".join(map(tables.in_words, filter(None, dict.fromkeys(summary["target"]))))
+    told = f"{cells}; {f'targets {targets}; ' if targets else ''}n = {seeds} seed{'s' * (seeds > 1)}"
     return f"{told}. Decisions on {' and '.join(dict.fromkeys(summary['judge']))} {metric.label}."
 
 
@@ -63,12 +67,12 @@ def _overview(pruned, published):
     for row in tables.overview(pruned.summary, pruned.safe, pruned.metric, pruned.curve):
         spread = f" ({row['low']:g} to {row['high']:g})" if row["seeds"] > 1 else ""
         extra = [f"{thesis.SAFE[row['cell'], row['target']]} %"] if published is not None else []
-        rows.append([
-            tables.NAMES.get(row["cell"], row["cell"]), tables.in_words(row["target"]), row["score"], row["scope"], row["variant"], row["seeds"],
-            f"{row['safe']:g} %{spread}", *extra, row["regain"],
-        ])  # fmt: skip
+        about = tables.NAMES.get(row["cell"], row["cell"]), tables.in_words(row["target"])
+        about += row["score"], row["scope"], row["variant"], row["seeds"]
+        rows.append([*about, f"{row['safe']:g} %{spread}", *extra, row["regain"]])
     extra = ["published"] if published is not None else []
-    return Table(["cell", "target", "score", "scope", "variant", "n", "safe percent", *extra, "epochs to regain"], rows, 5)
+    what = "cell" if pruned.summary["target"].any() else "series"
+    return Table([what, "target", "score", "scope", "variant", "n", "safe percent", *extra, "epochs to regain"], rows, 5)
 
 
 def _costs(summary, metric):
@@ -106,10 +110,11 @@ def _levels(summary, results, controls, published, metric, beside):
         for percent, level in tables.of_series(frame, key).groupby("percent"):
             seeds, lost = len(level), int(level["censored"].sum())
             kept, total = level["kept"].iloc[0], level["total"].iloc[0]
+            known = not pd.isna(kept)
+            idle = ", changes nothing" if level.apply(tables.idle, axis=1).all() else ""
             row = [
-                tables.titled(key, keys), f"{percent:g} %",
-                f"{100 * (1 - kept / total):.2f} %" + (", changes nothing" if level.apply(tables.idle, axis=1).all() else ""),
-                f"{kept:,} of {total:,}",
+                tables.titled(key, keys), f"{percent:g} %", f"{100 * (1 - kept / total):.2f} %{idle}" if known else "",
+                f"{kept:,} of {total:,}" if known else "",
                 number(level["cut"]), number(level["best"]),
                 *(number(level[f"{what}_test_{metric.name}"]) for what in ("cut", "best")),
                 *(_middle(level[f"regain_{what}"]) for what in ("epoch", "step")), f"{lost} of {seeds}" if lost else "",
@@ -169,6 +174,8 @@ def _published(published, key, percent, results):
 
 
 def _used(summary, about):
+    if not about["config"]:
+        return set()
     used = {*summary["cell"], *summary["score"], "adam", "study"}
     used |= {"reber"} if "name: reber" in about["config"] else set()
     if "orthogonal" in about["config"] and {"rnn_tanh", "rnn_relu"} & used:

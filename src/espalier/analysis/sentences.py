@@ -89,11 +89,12 @@ def print_overview(summary, tolerance, console, metric=ACCURACY, baselines=None,
     table = Table(title=f"Safe percent (within {within} of the base right after the cut) and epochs to regain")
     rows = overview(summary, tolerance, metric, curve)
     more = [SERIES[k] for k in varied([[row[key] for key in SERIES] for row in rows])]
-    for name in ("cell", "target", *more, "safe percent", "regain"):
+    own = ["cell", "target"] if summary["target"].any() else ["series"]
+    for name in (*own, *more, "safe percent", "regain"):
         table.add_column(name, justify="right" if name == "safe percent" else "left", overflow="fold")
     for row in rows:
         spread = f" ({row['low']:g} to {row['high']:g}, {row['seeds']} seeds)" if row["seeds"] > 1 else ""
-        about = (row["cell"], in_words(row["target"]), *(row[key] for key in more))
+        about = (row["cell"], in_words(row["target"]))[: len(own)] + tuple(row[key] for key in more)
         table.add_row(*about, f"{row['safe']:g} %{spread}", row["regain"])
     console.print(table)
     for sentence in sentences(summary, tolerance, metric, baselines, curve):

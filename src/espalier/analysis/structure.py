@@ -91,7 +91,7 @@ def sentences(frame, correlated, predicted, metric=ACCURACY):
     means = frame.groupby("graph")[metric.test].mean().sort_values(ascending=not metric.higher)
     told = [
         f"{len(frame)} graphs, {metric.label} on test {frame[metric.test].min():.4f} to {frame[metric.test].max():.4f}"
-        + (f"; on average {', '.join(f'{name} {value:.4f}' for name, value in means.items())}" if len(means) > 1 else "")
+        + (f"; on average {', '.join(f'{words(name)} {value:.4f}' for name, value in means.items())}" if len(means) > 1 else "")
         + "."
     ]
     if len(solid):

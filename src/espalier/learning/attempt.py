@@ -62,7 +62,7 @@ class Attempt:
         run.start()
         self.model = self.start()
         self.own_board = board is None
-        self.board = board or Board(run.directory, runner.logger, bench.task.metric)
+        self.board = board or Board(run.directory, None if training.cut else runner.logger, bench.task.metric)
 
     def start(self):
         """The network that training begins with, cut if there is a cut."""
@@ -170,7 +170,7 @@ class Attempt:
             self.best.offer(judged, epoch, self.model)
             self.best.confirmed = {"epoch": epoch, "step": step, **columns}
 
-    def end_of_epoch(self, epoch, step):
+    def end_of_epoch(self, epoch, step, of_step):
         training, bench, train_score = self.training, self.bench, self.train_score()
         last = epoch == training.epochs
         if training.looks == "epochs" or last:
@@ -185,12 +185,13 @@ class Attempt:
             self.best.offer(judged, epoch, self.model)
         if self.pruning and self.whole:
             self.pruning.record(judged.value, epoch, step)
-        row = {"epoch": epoch, **columns, "seconds": self.seconds()}
+        row = {"epoch": epoch, **columns, "seconds": self.seconds(), **of_step}
         self.board.row(row)
         log.info("epoch %d: %s", epoch, columns)
         if self.label:
             now = f"{self.label}, epoch {epoch}/{training.epochs}, {bench.judge} {bench.task.metric.name} {judged.value:.4f}"
-            progress.current.advance(1, now, line=self.lines and (epoch % 10 == 0 or last))
+            of = "levels" if training.cut else "base"
+            progress.current.advance(1, now, line=self.lines and (epoch % 10 == 0 or last), of=of)
         return row
 
     def refuse_divergence(self, epoch, columns, judged):
@@ -230,7 +231,7 @@ class Attempt:
         if self.own_board:
             row = next(row for row in rows if row["epoch"] == self.best.epoch)
             scores = {name: row[name] for name in (f"{split}_{bench.task.metric.name}" for split in ("val", "test"))}
-            self.board.finish({"training": run.name, "seed": self.runner.seed}, scores)
+            self.board.finish({**self.training.plain(), "seed": self.runner.seed}, scores)
 
 
 def weights_of(model):

@@ -5,6 +5,7 @@ import signal
 import warnings
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from espalier.errors import InputError
@@ -24,7 +25,8 @@ class WholeCheckpoints(TorchCheckpointIO):
 class Epochs(pl.Callback):
     """Collects one row per epoch, looks in between, and says when to stop.
 
-    end: function from (epoch, optimizer steps) to the row of an epoch, called at its end; epochs count from 1.
+    end: function from (epoch, optimizer steps, what is known of its last step) to the row of an epoch, called at its end;
+    epochs count from 1.
     stop: function without arguments: was that the last epoch, whole or not?
     start: function from the rows that a checkpoint brought back (none at first), called before training.
     check: function from (epoch, optimizer steps), called `per_epoch - 1` times within an epoch.
@@ -32,7 +34,16 @@ class Epochs(pl.Callback):
 
     def __init__(self, end, stop=lambda: False, check=None, per_epoch=1, start=lambda rows: None):
         self.end, self.stop, self.check, self.per_epoch, self.start = end, stop, check, per_epoch, start
-        self.rows = []
+        self.rows, self.last = [], {}
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        """Of the last step of an epoch: the learning rate, and the norm of the gradient before it is clipped."""
+        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            gradients = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
+            self.last = {
+                "lr": optimizer.param_groups[0]["lr"],
+                "gradient_norm": float(torch.nn.utils.get_total_norm(gradients)),
+            }
 
     def on_train_start(self, trainer, pl_module):
         self.start(self.rows)
@@ -46,7 +57,9 @@ class Epochs(pl.Callback):
             trainer.should_stop = self.stop()
 
     def on_train_epoch_end(self, trainer, pl_module):
-        self.rows.append(self.end(trainer.current_epoch + 1, trainer.global_step))
+        row = self.end(trainer.current_epoch + 1, trainer.global_step, self.last)
+        self.rows.append(row)
+        self.last = {}
         trainer.should_stop = self.stop()
 
     def state_dict(self):

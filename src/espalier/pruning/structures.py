@@ -23,6 +23,10 @@ UNIT_SCOPES = {"global": lambda one: "all", "layer": lambda one: (one.module, on
 
 def chosen_score(score, known, what):
     """The function of a score: one of the known by name, or itself.  Raises: InputError."""
+    others, structure = (UNIT_SCORES, "unit") if known is SCORES else (SCORES, "weight")
+    if not callable(score) and score not in known and score in others:
+        ranked = "hidden units" if structure == "unit" else "single weights"
+        raise InputError(f"score={score} ranks {ranked}: add structure={structure!r}")
     if not callable(score) and score not in known:
         raise InputError(f"score{what} must be one of {', '.join(known)}, or a function, got {score!r}")
     return score if callable(score) else known[score]

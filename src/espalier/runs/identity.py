@@ -15,7 +15,7 @@ FORMAT = 1
 #: Keys that leave the results as they are (controls are runs of their own). The seed is a folder below the hash.
 OUTSIDE = (
     "outputs", "force", "device", "threads", "logger", "seed", "controls", "report", "processes", "results", "predict",
-    "predict_each", "export", "costs",
+    "predict_each", "export", "costs", "objective", "list",
 )  # fmt: skip
 #: Keys that change nothing under a condition, which is a function of all values: they are then hashed at this value.
 IDLE = (
@@ -166,6 +166,15 @@ def _normal(value):
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def flat(values, prefix=""):
+    """(dotted key, value) of everything in nested dicts."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def plain(config):

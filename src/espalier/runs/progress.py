@@ -12,26 +12,40 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from espalier.runs.files import read_json, write_json
+from espalier.runs.pace import Pace
+
+#: Share of parallel work that has to be done before the time left is told.
+SOON = 0.05
 
 
 class Progress:
     """One bar over all jobs of this process on a terminal; elsewhere (a file, a pipe) one line per step worth a line.
 
-    jobs: number of jobs that will be run; all count the same for the time left.
+    jobs: number of jobs that will be run.  planned: of those whose work is known, kind -> units each, in their order.
+    pace: a `Pace`, from which the time left is told.
     """
 
-    def __init__(self, jobs=1):
+    def __init__(self, jobs=1, planned=(), pace=None):
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-        self.jobs, self.started = jobs, time.monotonic()
+        self.jobs, self.planned, self.pace = jobs, list(planned), pace or Pace()
         self.done = 0  # jobs
-        self.label, self.units, self.reached = "", 1.0, 0.0
+        self.label, self.pending, self.units = "", {}, 1.0
         self.bar = None
 
     @contextlib.contextmanager
-    def job(self, label, units):
-        """A job of `units` (of work, any measure) that calls `advance`. One more than was announced is counted in."""
+    def job(self, label, work):
+        """A job whose work is so many units (a number), or kind -> units, that calls `advance`. One more than was announced is
+        counted in.
+        """
         self.jobs = max(self.jobs, self.done + 1)
-        self.label, self.units, self.reached = label, units, 0.0
+        work = work if isinstance(work, dict) else {"": work}
+        known = next((one for one in self.planned if one.keys() == work.keys()), None)
+        if known is not None:
+            self.planned.remove(known)
+        self.label, self.pending, self.units = label, dict(work), max(1, sum(work.values()))
+        self.aside = f"{next(iter(work))} {Pace.ASIDE}"
+        self.first = True
+        self.pace.start()
         try:
             if sys.stderr.isatty():
                 columns = (
@@ -47,18 +61,40 @@ class Progress:
         finally:
             self.bar = None
             self.done += 1
+            self.pace.work(self.aside, 0)
+            self.pace.keep()
 
-    def advance(self, units, now, line=False):
-        """`units` more are done; `now` says where we are. line: worth a line of its own where there is no bar."""
-        self.reached = min(self.reached + units, self.units)
-        share = (self.done + self.reached / self.units) / self.jobs
-        elapsed = time.monotonic() - self.started
-        left = f"{clock(elapsed * (1 - share) / share)} left" if share > 0 else ""
+    def advance(self, units, now, line=False, of=None):
+        """`units` more are done; `now` says where we are. line: worth a line of its own where there is no bar.  of: the end of
+        the kind of work, by default the first one's.
+        """
+        kind = next((kind for kind in self.pending if of and kind.endswith(of)), next(iter(self.pending), ""))
+        units = min(units, self.pending.get(kind, 0))
+        self.pending[kind] = self.pending.get(kind, 0) - units
+        # Until its first unit a job imports, reads and waits: that is no pace of units.
+        if self.first:
+            self.pace.work(self.aside, 1)
+            self.first = False
+        else:
+            self.pace.work(kind, units)
+        told = self.left()
+        left = f"{clock(told)} left" if told is not None else ""
+        share = (self.done + 1 - sum(self.pending.values()) / self.units) / self.jobs
         if self.bar:
             bars, task = self.bar
             bars.update(task, completed=share, description=self._place(), now=f"{now}  {left}")
         elif line:
-            self.console.print(f"{self._place()}: {now}  ({left})", markup=False)
+            self.console.print(f"{self._place()}: {now}" + (f"  ({left})" if left else ""), markup=False)
+
+    def left(self):
+        """Seconds that this job and those to come will take, or None as long as nobody can know."""
+        pending = dict(self.pending)
+        for one in self.planned:
+            for kind, units in one.items():
+                pending[kind] = pending.get(kind, 0) + units
+            aside = f"{next(iter(one))} {Pace.ASIDE}"
+            pending[aside] = pending.get(aside, 0) + 1
+        return self.pace.left(pending)
 
     def say(self, line):
         """A line that stays."""
@@ -75,12 +111,12 @@ class Remote:
         self.path, self.label, self.units, self.reached, self.written = path, label, 1.0, 0.0, 0.0
 
     @contextlib.contextmanager
-    def job(self, label, units):
-        self.units, self.reached = units, 0.0
+    def job(self, label, work):
+        self.units, self.reached = max(1, sum(work.values()) if isinstance(work, dict) else work), 0.0
         self.write("running", "starting")
         yield
 
-    def advance(self, units, now, line=False):
+    def advance(self, units, now, line=False, of=None):
         self.reached = min(self.reached + units, self.units)
         if line or time.monotonic() - self.written > 1:
             self.write("running", now)
@@ -120,7 +156,7 @@ def watching(runs, poll=1.0):
         now = states()
         share = sum(1.0 if status["state"] in ("done", "failed") else status["share"] for _, status in now) / len(now)
         elapsed = time.monotonic() - started
-        left = f", {clock(elapsed * (1 - share) / share)} left" if share > 0 else ""
+        left = f", {clock(elapsed * (1 - share) / share)} left" if share > SOON else ""  # of the first seconds it is a guess
         made = Table(title=f"{sum(s['state'] == 'done' for _, s in now)} of {len(now)} jobs done{left}", title_justify="left")
         for name in ("job", "state", "", "now"):
             made.add_column(name)

@@ -6,7 +6,7 @@ import math
 import numbers
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, List, Optional
+from typing import Any, ClassVar, List, Optional
 
 from espalier.errors import InputError
 from espalier.learning.training import short
@@ -108,6 +108,8 @@ class PruneConfig(TrainConfig):
     export: Any = None
     costs: bool = False
     report: Optional[str] = None
+
+    objectives: ClassVar[tuple] = ("safe", "best", "regained", "regain_epoch")
 
     def __post_init__(self):
         super().__post_init__()

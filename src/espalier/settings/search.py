@@ -79,6 +79,7 @@ class StructureConfig(TrainConfig):
     report: Optional[str] = None
 
     models: ClassVar[dict] = {"graph": GraphModel}
+    objectives: ClassVar[tuple] = ("best", "mean", "r2")
 
     def __post_init__(self):
         super().__post_init__()

@@ -97,8 +97,11 @@ class TrainConfig:
     device: str = "auto"
     outputs: str = "outputs"
     force: bool = False
+    objective: Optional[str] = None
+    list: Optional[str] = None
 
     models: ClassVar[dict] = {"recurrent": Model, "feedforward": FeedForward}
+    objectives: ClassVar[tuple] = ("best",)
 
     def __post_init__(self):
         self.data = data_settings(self.data)
@@ -120,6 +123,8 @@ class TrainConfig:
             self.complete_model()
         not_negative("seed", self.seed)
         positive("threads", self.threads)
+        if self.objective is not None and self.objective not in self.objectives:
+            raise InputError(f"objective must be one of {', '.join(self.objectives)}, got {self.objective!r}")
         if self.device not in ("auto", "cpu", "cuda") and not re.fullmatch(r"cuda:(0|[1-9]\d{0,2})", self.device):
             raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
 

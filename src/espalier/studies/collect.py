@@ -1,25 +1,28 @@
 """The end of a sweep, or of one run: joined tables, figures over all jobs, report. Reads finished runs only; needs no torch."""
 
+import hashlib
 import logging
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from espalier.analysis import figures, joining, methods, page, redundancy, report, tables, thesis, worth
+from espalier.analysis.pruned import Pruned
 from espalier.errors import InputError
 from espalier.runs import files
-from espalier.runs.identity import plain
+from espalier.runs.identity import OUTSIDE, plain
 from espalier.runs.run import read_result, versions
-from espalier.settings import PruneConfig, StructureConfig, from_yaml
+from espalier.settings import PruneConfig, StructureConfig, TrainConfig, from_yaml
 from espalier.studies import controls
 from espalier.studies.plan import RUNS, prune_run, series_of, ships, train_run
 from espalier.tasks import metric_of
 
 log = logging.getLogger(__name__)
 
+#: Door -> the schema of its configuration.
+CONFIGS = {"train": TrainConfig, "prune": PruneConfig, "structure_search": StructureConfig}
 #: What is not there, and the ends of columns of what was reached: by what judges, and on test.
 NOT, ENDS = (None, None), ("", "_test")
 
@@ -35,32 +38,6 @@ def about(cell, experiment, run=None):
     if run is not None:
         told |= {"config": (run / "config.yaml").read_text(encoding="utf-8"), "seed": run.config["seed"]}
     return told
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """What finished pruning jobs say together: joined tables as DataFrames, the metric that judges, rules without learning and
-    what they reach on test, and the tolerance of safe percents.  curve: None where levels alone are looked at.
-    """
-
-    summary: pd.DataFrame
-    curve: pd.DataFrame | None
-    metric: object
-    baselines: dict
-    safe: float | None
-    bounds: tuple = ()
-
-    @property
-    def rules(self):
-        """The baselines that a network may do better than: no bounds, and none that leaves less than the tolerance to the best
-        that there is.
-        """
-        best = self.metric.limits[1 if self.metric.higher else 0]
-        rules = {name: value for name, value in self.baselines.items() if name not in self.bounds}
-        return {
-            name: value for name, value in rules.items()
-            if best is None or self.metric.worse(best, value) > self.metric.allowed(value)
-        }  # fmt: skip
 
 
 def describe(folder, story, experiment, runs, safe):
@@ -96,7 +73,7 @@ def pruning(folder, directories, about, unfinished=()):
     curve = joined["curve.csv"] if about["safe"]["by"] == "curve" else None
     pruned = Pruned(summary, curve, metric, first["baselines"], about["safe"]["tolerance"], tuple(first.get("bounds", ())))
     about = {
-        **about, "regain": config.regain, "versions": first["versions"],
+        **about, "regain": plain(config.regain), "versions": first["versions"],
         "config": (directories[0] / "config.yaml").read_text(encoding="utf-8"),
     }  # fmt: skip
     held = control_rows(directories, variants) if config.controls else None
@@ -202,6 +179,52 @@ def made_by(path):
     return kind if kind in RUNS and (Path(path) / "config.yaml").exists() else None
 
 
+def listing(root, story):
+    """(columns, rows as text) of all runs of a door: folder, whether it is done, and those settings in which they differ, cell
+    first. Also written to `index.csv` beside the runs.  Raises: InputError if there are none.
+    """
+    directories = [path.parent for path in sorted((root / story).glob("*/seed_*/config.yaml"))]
+    if not directories:
+        raise InputError(f"list={root}: there is no run of {story}.py; it takes the root of all runs, such as list=outputs")
+    settings, varied = joining.differing(directories, [name for name in OUTSIDE if name != "seed"])
+    rows = [
+        [str(directory.relative_to(root)), "done" if read_result(directory) else "not finished"]
+        + [values.get(key, "") for key in varied]
+        for directory, values in settings.items()
+    ]
+    columns = ["folder", "state", *varied]
+    files.write_rows(root / story / "index.csv", columns, [dict(zip(columns, row)) for row in rows])
+    return columns, rows
+
+
+def loose(root, story, config, given):
+    """Put the finished runs of a door in the root of all runs together as a sweep, whoever started them: another sweeper, or
+    many commands.  given: keys of the command line, which choose the runs that have these values.  Returns: the folder.
+    """
+    wanted = plain(config)
+    chosen = [key for key in sorted(given) if key.split(".")[0] not in ("report", "outputs", "safe", "hydra")]
+    runs = []
+    for directory in sorted((root / story).glob("*/seed_*")):
+        if read_result(directory):
+            own = plain(from_yaml(directory / "config.yaml", CONFIGS[story]))
+            if all(_at(own, key) == _at(wanted, key) for key in chosen):
+                runs.append({"run": directory.relative_to(root), "overrides": f"{directory.parent.name} {directory.name}"})
+    if not runs:
+        told = " ".join(f"{key}={_at(wanted, key)}" for key in chosen)
+        raise InputError(f"report={root}: there is no finished run of {story}.py" + (f" with {told}" if told else ""))
+    name = hashlib.sha256(" ".join(str(one["run"]) for one in runs).encode()).hexdigest()[:8]
+    folder = root / "sweeps" / f"{story}-report-{name}"
+    describe(folder, story, None, runs, wanted.get("safe"))
+    return folder
+
+
+def _at(values, key):
+    """The value at a dotted key of nested dicts, None where there is none."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
 def again(path, story, safe):
     """Collect a sweep's folder, or a run's, anew from what is finished.  Returns (folder, a `Pruned`, None of searches; number
     unfinished).
@@ -213,7 +236,7 @@ def again(path, story, safe):
     sweep = sweep if isinstance(sweep, dict) and "story" in sweep else None
     own = made_by(path) if sweep is None else sweep["story"]
     if own is None:
-        raise InputError(f"report={path} is no folder of a sweep (outputs/sweeps/...) or of a run")
+        raise InputError(f"report={path} is no folder of a sweep (outputs/sweeps/...), of a run, or of all of them")
     if own != story:
         raise InputError(f"report={path} was made by {own}.py; {own}.py report={path} tells it again")
     whole = sweep is None or (files.untouched(sweep) and files.vouched(folder, sweep.get("files", {})) is None)

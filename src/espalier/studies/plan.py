@@ -8,9 +8,9 @@ from pathlib import Path
 from espalier.learning.training import Cut, Growth, Patience, Plateau, Regaining, Start, Training, place
 from espalier.names import MODELS
 from espalier.runs import files
-from espalier.runs.identity import plain
+from espalier.runs.identity import identity, plain
 from espalier.runs.run import Run
-from espalier.settings import TrainConfig
+from espalier.settings import PruneConfig, StructureConfig, TrainConfig
 from espalier.settings.checks import is_own, keys
 from espalier.settings.model import FeedForward
 from espalier.settings.training import short_name
@@ -27,7 +27,9 @@ def train_run(config):
 
 def as_train(config, **changes):
     """The configuration of train.py that one of any door holds."""
-    return TrainConfig(**{name: getattr(config, name) for name in keys(TrainConfig)} | changes)
+    return TrainConfig(
+        **{name: getattr(config, name) for name in keys(TrainConfig)} | {"objective": None, "list": None} | changes
+    )
 
 
 def base_training(config):
@@ -94,6 +96,23 @@ def label(config):
 def series_of(config):
     """What tells the series of a pruning job in tables."""
     return {"cell": config.cell, "target": label(config), "score": config.score_name, "scope": config.scope.name}
+
+
+def work(config, done=()):
+    """What a job has to do, for the progress: kind of work -> units, or None where that shows only in it.
+
+    done: directories of base runs that another job will have made by then.
+    """
+    if isinstance(config, StructureConfig):
+        return None
+    training = base_training(config)
+    kind = f"{config.cell} {identity({'data': training.data, 'model': training.model, 'threads': config.threads})}"
+    if not isinstance(config, PruneConfig):
+        return {f"{kind} base": config.trainer.max_epochs}
+    base = base_run(config)
+    needed = base is not None and base.directory not in done and not base.result()
+    levels = len(config.percent) * (1 + config.retrain.max_epochs)
+    return {f"{kind} base": needed * config.trainer.max_epochs, f"{kind} levels": levels, f"{kind} curve": 101 * config.curve}
 
 
 def base_run(config):

@@ -16,10 +16,10 @@ from espalier.pruning import recurrent_weights
 from espalier.pruning.selection import other_weights
 from espalier.pruning.structures import hidden_units
 from espalier.runs import files, progress
-from espalier.runs.identity import plain
+from espalier.runs.identity import OUTSIDE, plain
 from espalier.settings.model import Model
-from espalier.studies.plan import base_run, base_start, base_training, label, level, prune_run, series_of
-from espalier.studies.train import columns, runner_of
+from espalier.studies.plan import base_start, base_training, label, level, prune_run, series_of, work
+from espalier.studies.train import columns, runner_of, without_watching
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,7 @@ FILES = ("results.csv", "summary.csv", "curve.csv", "survivors.csv")
 
 def job(config, experiment=None):
     """One job of prune.py: all levels of one cell, target, score, scope and seed."""
-    base = base_run(config)
-    needs_base = base is not None and not base.result()
-    units = needs_base * config.trainer.max_epochs + len(config.percent) * (1 + config.retrain.max_epochs) + 5
-    with progress.current.job(f"{config.cell} {label(config)}", units):
+    with progress.current.job(f"{config.cell} {label(config)}", work(config)):
         study(config)
 
 
@@ -62,6 +59,7 @@ class _Study:
         if config.base is not None and isinstance(config.model, Model):
             load_base(config.base, base_training(config), load_data(plain(config.data)).sizes)
         run.start()
+        self.board = Board(run.directory, config.logger, self.metric)
         name = config.schedule.get("name")
         schedule = names.load(names.SCHEDULES[name] if name else config.schedule["_target_"])
 
@@ -100,6 +98,7 @@ class _Study:
         files.write_rows(run / "curve.csv", (*JOB, "seed", "percent", "judge", self.metric.name, "loss"), curve)
         files.write_rows(run / "survivors.csv", SURVIVORS, survivors)
         figures.pruning(run / "figures", summaries, curve, rows, survivors, first.get("judge_baselines", {}), self.metric)
+        self.show(summaries, survivors)
         result = {
             **self.job, "seed": config.seed, "judge": first["judge"], "baselines": first["baselines"],
             "judge_baselines": first.get("judge_baselines", {}), "bounds": first.get("bounds", []), "data": first["data"],
@@ -108,8 +107,32 @@ class _Study:
         }  # fmt: skip
         run.finish(result, (*FILES, *(f"levels/{percent}.pt" for percent in levels)))
 
+    def show(self, summaries, survivors):
+        """Levels for a logger: what they came to against percent, the figures, and what the job came to beside its settings."""
+        name = self.metric.name
+        for row in summaries:
+            percent = round(row["percent"])
+            reached = [f"{what}_{split}_{name}" for what in ("cut", "best") for split in ("val", "test")]
+            values = {f"levels/{column}": row[column] for column in ("regain_epoch", "regain_step", *reached)}
+            parts = {}
+            for one in survivors:
+                if one["percent"] == row["percent"]:
+                    kept, total = parts.get((one["layer"], one["kind"]), (0, 0))
+                    parts[one["layer"], one["kind"]] = kept + one["kept"], total + one["total"]
+            values |= {f"kept/{layer} {kind}": kept / total for (layer, kind), (kept, total) in parts.items()}
+            self.board.values(values | {"kept/all": row["kept"] / row["total"]}, percent)
+        self.board.pictures(self.run / "figures", (name, "regain", "survivors"))
+        frame = tables.as_series(summaries)
+        safe = tables.safe_percents(frame, self.config.safe.tolerance, self.metric)["safe"].item()
+        regained = [row["percent"] for row in summaries if not row["censored"]]
+        first = summaries[0]
+        final = {"safe_percent": safe, "regained_percent": max(regained, default=0)}
+        final |= {f"{split}_{name}": first[f"base_{split}_{name}"] for split in ("val", "test")}
+        settings = {key: value for key, value in plain(self.config).items() if key == "seed" or key not in OUTSIDE}
+        self.board.finish({**self.job, **settings}, final)
+
     def row(self, percent, row, kept, total):
-        return {**self.job, "percent": percent, "seed": self.config.seed, **row, "kept": kept, "total": total}
+        return {**self.job, "percent": percent, "seed": self.config.seed, **without_watching(row), "kept": kept, "total": total}
 
     def keep(self, percent, trained):
         """Weights and masks of a level, in the run's own folder."""
@@ -122,15 +145,11 @@ class _Study:
         if training.epochs == 0 and self.config.retrain.max_epochs:
             return self.runner(training, again=self.config.force)
         percent = training.cut.percent
-        board = Board(self.run.directory, self.config.logger, self.metric, f"percent_{percent}")
+        board = self.board.part(f"level_{percent}")
         trained = self.runner(training, again=self.config.force, board=board, label=f"level {percent} %")
         if not board.written:
             board.start(trained.rows)
-        summary = self.summary(trained)
-        scores = [f"{what}_{split}_{self.metric.name}" for what in ("cut", "best") for split in ("val", "test")]
-        final = {name: summary[name] for name in (*scores, "regain_epoch", "regain_step")}
-        board.finish({**self.job, "percent": percent, "seed": self.config.seed}, final)
-        self.progress(summary)
+        self.progress(self.summary(trained))
         return trained
 
     def summary(self, trained):
@@ -168,7 +187,7 @@ class _Study:
         else:
             told += "nothing to regain" if epoch == 0 else f"regained in epoch {epoch}, step {summary['regain_step']}"
         log.info("%s", told)
-        progress.current.advance(1 + self.config.retrain.max_epochs - summary["epochs"], told, line=True)
+        progress.current.advance(1 + self.config.retrain.max_epochs - summary["epochs"], told, line=True, of="levels")
 
     def measured(self, levels):
         """(the curve: accuracy right after the cut of the base at every whole percent; the survivors of every level; for
@@ -217,7 +236,7 @@ class _Study:
                 **self.job, "seed": self.config.seed, "percent": percent, "judge": bench.judge, self.metric.name: score.value,
                 "loss": score.loss,
             })  # fmt: skip
-        progress.current.advance(5, "curve")
+        progress.current.advance(101, "curve", of="curve")
         return rows
 
     def possible(self, model, percent):

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from espalier.errors import InputError
 from espalier.runs import progress
 from espalier.runs.files import read_json
 from espalier.runs.identity import plain
+from espalier.runs.pace import Pace
 from espalier.runs.run import read_result
 from espalier.settings import notes, to_config
 from espalier.settings.checks import is_own
 from espalier.settings.model import Model
-from espalier.studies import controls
+from espalier.studies import controls, objective
 from espalier.studies.plan import RUNS, base_start, base_training, level, shipped
 from espalier.tasks import metric_of
 
@@ -37,7 +39,7 @@ def console():
 
 
 def run_job(story, composed, sweeping, parallel=False, experiment=None, given=()):
-    """Run one job.  Returns: its directory as text; a job alone also says what came out.
+    """Run one job.  Returns: its directory as text, or the number that `objective` names; a job alone also says what came out.
 
     parallel: this process is a worker beside others, whose progress is shown by the sweep.  experiment: its name, or None.
     given: the keys that the command line sets.
@@ -47,9 +49,12 @@ def run_job(story, composed, sweeping, parallel=False, experiment=None, given=()
     config = to_config(composed)
     if getattr(config, "report", None) is not None:
         return tell_again(story, config, experiment, given)
+    if config.list is not None:
+        return tell_list(story, config)
     if getattr(config, "results", None) is not None:
         return tell_table(config, experiment)
     if not sweeping:
+        progress.current.pace = Pace(Path(config.outputs) / "pace.json")
         for note in notes(config):
             progress.current.say(f"note: {note}")
     run = RUNS[story](config)
@@ -67,7 +72,7 @@ def run_job(story, composed, sweeping, parallel=False, experiment=None, given=()
         work(story, config, run, experiment)
     if not sweeping:
         tell_alone(story, run, config)
-    return str(run.directory)
+    return str(run.directory) if config.objective is None else objective.value(story, config, run.directory)
 
 
 def work(story, config, run, experiment):
@@ -127,6 +132,24 @@ def tell_table(config, experiment):
     return str(folder)
 
 
+def tell_list(story, config):
+    """list=DIR: which run is which."""
+    from rich.table import Table
+
+    from espalier.studies import collect
+
+    root = Path(config.list)
+    columns, rows = collect.listing(root, story)
+    shown = Table(title=f"{len(rows)} runs of {story}.py in {root}")
+    for name in columns:
+        shown.add_column(name, overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    console().print(shown)
+    console().print(f"Table: {root / story / 'index.csv'}")
+    return str(root)
+
+
 def tell_again(story, config, experiment, given):
     """report=DIR, with the `safe` that its sweep had unless the command line gives another."""
     from espalier.studies import collect
@@ -139,9 +162,15 @@ def tell_again(story, config, experiment, given):
         tell_structure(folder)
     else:
         safe = plain(config.safe) if story == "prune" else {}
-        folder, pruned, left = collect.again(
-            config.report, story, {key: value for key, value in safe.items() if f"safe.{key}" in given}
-        )
+        safe, folder, left = {key: value for key, value in safe.items() if f"safe.{key}" in given}, Path(config.report), 0
+        if story == "prune" and (folder / "table.csv").is_file():  # made elsewhere
+            from espalier.studies import elsewhere
+
+            pruned = elsewhere.again(folder, config.task, safe)
+        elif (folder / story).is_dir():  # all runs that there are
+            folder, pruned, left = collect.again(collect.loose(folder, story, config, given), story, safe)
+        else:
+            folder, pruned, left = collect.again(folder, story, safe)
         if story == "prune":
             tell_pruning(pruned)
     if left:
@@ -277,6 +306,6 @@ def refuse_forgotten_sweep(hydra, given):
     given: the keys that the command line sets.
     """
     left = [key for key in hydra.sweeper.params or {} if key not in given]
-    if left and not given & {"report", "results"}:
-        command = f"python {hydra.job.name}.py -m {' '.join(hydra.overrides.task)}"
+    if left and not given & {"report", "results", "list"}:
+        command = shlex.join(["python", f"{hydra.job.name}.py", "-m", *sys.argv[1:]])
         raise InputError(f"this experiment sweeps {', '.join(left)}; run it as a sweep: {command}")

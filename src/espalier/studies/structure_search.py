@@ -13,7 +13,7 @@ from espalier.errors import InputError
 from espalier.graphs.pool import search_graphs, unseen_graphs
 from espalier.learning.board import Board
 from espalier.runs import files, progress
-from espalier.runs.identity import identity, plain
+from espalier.runs.identity import OUTSIDE, identity, plain
 from espalier.settings import StructureConfig, from_yaml
 from espalier.settings.checks import is_own
 from espalier.studies.collect import about
@@ -72,13 +72,14 @@ def _search(config, run, known, experiment):
     board = Board(run.directory, config.logger, metric)
     chosen = with_dense(config, known)
     todo = [Wanted(named) for named in known] + [Wanted(named, kind) for named in chosen for kind in ("depth", "parameters")]
-    rows, places = {}, {named.name: k for k, named in enumerate(known)}
+    rows = {}
 
     def tell(task, row):
         rows[task] = row
         if task.kind == "graph":
-            scores = (f"{split}_{metric.short}" for split in ("test", "train"))
-            board.values({f"graphs/{name}": row[name] for name in scores}, places[task.key])
+            reached = [own[metric.test] for done, own in rows.items() if done.kind == "graph"]
+            told = {"best": max(reached, key=metric.better), "mean": float(np.mean(reached))}
+            board.values({f"graphs_trained/{name}_{metric.test}": value for name, value in told.items()}, len(reached))
             files.write_rows(run / "results.csv", columns(metric), [rows[own] for own in map(Wanted, known) if own in rows])
 
     with progress.current.job(f"{config.cell}, {len(known)} graphs", len(todo)):
@@ -98,7 +99,9 @@ def _search(config, run, known, experiment):
     values = [rows[Wanted(named)][metric.test] for named in known]
     best = max(values, key=metric.better)
     metrics = {f"best_{metric.test}": best, f"mean_{metric.test}": float(np.mean(values)), "prediction_r2": r2}
-    board.finish({"cell": config.cell, "skip": config.model.skip.name, "seed": config.seed, "graphs": len(known)}, metrics)
+    board.pictures(run / "figures", ("families", "correlations", "joint", "predicted"))
+    settings = {key: value for key, value in plain(config).items() if key == "seed" or key not in OUTSIDE}
+    board.finish({**settings, "graphs": len(known)}, metrics)
     result = {"cell": config.cell, "seed": config.seed, "graphs": len(known), "regressor": name, **metrics}
     result["task"] = dataclasses.asdict(metric)
     run.finish(result, FILES)

@@ -8,13 +8,18 @@ from espalier.learning.bench import load_data
 from espalier.learning.runner import Runner
 from espalier.runs import files, progress
 from espalier.runs.identity import plain
-from espalier.studies.plan import base_training, train_run
+from espalier.studies.plan import base_training, train_run, work
 from espalier.tasks import metric_of
 
 
 def columns(metric):
     """The columns of results.csv that hold an epoch, for a task that measures `metric`."""
     return tuple(f"{split}_{what}" for split in ("train", "val", "test") for what in ("loss", metric.name))
+
+
+def without_watching(row):
+    """What tables tell of a row of a training: not the learning rate and the gradient, which loggers show."""
+    return {name: value for name, value in row.items() if name not in ("lr", "gradient_norm")}
 
 
 def runner_of(config):
@@ -38,7 +43,7 @@ def train(config, force=False):
 
 def _tell(config, run, trained):
     """Table, weights and figures of a finished training."""
-    result, rows = trained.result, [{"cell": config.cell, "seed": config.seed, **row} for row in trained.rows]
+    result, rows = trained.result, [{"cell": config.cell, "seed": config.seed, **without_watching(row)} for row in trained.rows]
     for name in FILES:
         shutil.copyfile(trained.run / name, run / name)
     metric = metric_of(result)
@@ -60,5 +65,5 @@ def job(config, experiment=None):
     """One job of train.py."""
     if not config.force and train_run(config).result():
         return
-    with progress.current.job(f"{config.cell} base", config.trainer.max_epochs):
+    with progress.current.job(f"{config.cell} base", work(config)):
         train(config, force=config.force)
