@@ -91,7 +91,7 @@ def one_line(error):
         listed = f", or write {key}=[{values}] for one job with all of them" if key in LISTS else ""
         return f"{key}={values} names several values: add -m for a job for each{listed}"
     unknown = re.search(r"Could not override '(.*?)'", first)
-    if unknown and "not in struct" in f"{error} {cause}":
+    if unknown and re.search(r"Key '.*' (is )?not in", f"{error} {cause}"):
         return f"{unknown[1]} is no key here; --help lists those that there are"
     if first.endswith(":") and more:
         first = f"{first} {more[0].strip()}"
