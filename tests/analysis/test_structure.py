@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.inspection import permutation_importance
 from sklearn.linear_model import BayesianRidge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
@@ -11,7 +12,7 @@ from sklearn.preprocessing import MinMaxScaler
 from espalier import names
 from espalier.analysis import structure, thesis
 from espalier.analysis.correlation import carried, correlations, holm, one
-from espalier.analysis.prediction import FEATURES, FORESTS, best, needed, prediction, published
+from espalier.analysis.prediction import FEATURES, FORESTS, best, needed, permuted, pipeline, prediction, seeds, split, spread
 from espalier.errors import InputError
 from espalier.graphs import STUDY, barabasi_albert, properties, watts_strogatz
 from espalier.settings import Predictor
@@ -92,6 +93,19 @@ def test_what_does_not_vary_has_no_correlation():
     assert perfect["pearson"] == pytest.approx(1) and perfect["high"] <= 1
 
 
+def test_permutations_are_scikit_learns(frame):
+    x, y = frame[list(STUDY)].to_numpy(dtype=float), frame["test_acc"].to_numpy()
+    model = pipeline("random_forest", 3).fit(x[:30], y[:30])
+    theirs = permutation_importance(model, x[30:], y[30:], n_repeats=5, random_state=7).importances_mean
+    assert permuted(model, x[30:], y[30:], model.predict(x[30:]), 7).tolist() == theirs.tolist()
+
+
+def test_processes_change_no_number(frame):
+    config = Predictor(regressors=["ada_boost"], folds=2, repeats=1)
+    for one, two in zip(prediction(frame, config), prediction(frame, config, cores=2)):
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
 def test_published_protocol_is_the_studys(frame):
     table, _, _ = prediction(frame, Predictor(regressors=["bayesian_ridge"], repeats=1))
     found = table[table["protocol"] == "published"].set_index(["regressor", "features"])
@@ -100,7 +114,8 @@ def test_published_protocol_is_the_studys(frame):
     ridge = BayesianRidge().fit(x_train, y_train.to_numpy().ravel())
     assert found.loc[("bayesian_ridge", "all"), "r2"] == pytest.approx(r2_score(y_test, ridge.predict(x_test)), abs=1e-12)
     forest = RandomForestRegressor(random_state=0).fit(x_train, y_train.to_numpy().ravel())
-    row = published("random_forest", frame[list(STUDY)].to_numpy(dtype=float), frame["test_acc"].to_numpy())
+    x, y = frame[list(STUDY)].to_numpy(dtype=float), frame["test_acc"].to_numpy()
+    row = spread([split("random_forest", x, y, seed) for seed in seeds("random_forest")])
     assert row["low"] <= r2_score(y_test, forest.predict(x_test)) <= row["high"] and FORESTS == 20
 
 

@@ -1,11 +1,13 @@
 """Can the quality of a network be predicted from the graph alone?"""
 
+import functools
 import warnings
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from scipy import stats
-from sklearn.inspection import permutation_importance
+from sklearn import config_context
 from sklearn.metrics import r2_score
 from sklearn.model_selection import RepeatedKFold, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -25,6 +27,8 @@ FEATURES = {
 }
 #: Graphs for each property, at least, of which an R squared is told.
 EACH = 3
+#: Shuffles of every property in every fold.
+REPEATS = 5
 #: Seeds of a forest under the published protocol, which left it unseeded.
 FORESTS = 20
 
@@ -46,10 +50,11 @@ def needed(folds):
     return max(2 * folds, 11)
 
 
-def prediction(frame, config, column="test_acc"):
+def prediction(frame, config, column="test_acc", cores=1):
     """R squared of every regressor on every set of features, by both protocols.
 
-    frame: the columns `STUDY` and `column`, what is predicted.  config: regressors, folds, repeats, seed.
+    frame: the columns `STUDY` and `column`, what is predicted.  config: regressors, folds, repeats, seed.  cores: processes
+    that fit, which change no number.
     Returns (DataFrame of regressor, features, protocol, r2, low, high; DataFrame of out-of-fold predictions on all features:
     row, `column` and one per regressor; DataFrame of importance: regressor, property, own, permutation, low, high).
 
@@ -61,21 +66,73 @@ def prediction(frame, config, column="test_acc"):
     """
     y = frame[column].to_numpy(dtype=float)
     folds = list(RepeatedKFold(n_splits=config.folds, n_repeats=config.repeats, random_state=config.seed).split(y))
-    rows, importances, held = [], [], pd.DataFrame({"row": range(len(y)), column: y})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # constant accuracies in a fold
-        for name in config.regressors:
-            for features, columns in FEATURES.items():
-                x = frame[list(columns)].to_numpy(dtype=float)
-                fitted = [pipeline(name, config.seed + k).fit(x[train], y[train]) for k, (train, _) in enumerate(folds)]
-                found = [r2_score(y[test], model.predict(x[test])) for model, (_, test) in zip(fitted, folds)]
-                rows.append({"regressor": name, "features": features, "protocol": "cross_validation", **mean(found, config)})
-                rows.append({"regressor": name, "features": features, "protocol": "published", **published(name, x, y)})
-                if features == "all":
-                    importances += importance(name, x, y, fitted, folds, config)
-                    for model, (_, test) in list(zip(fitted, folds))[: config.folds]:
-                        held.loc[test, name] = model.predict(x[test])
+    rows, importances, held, tasks = [], [], pd.DataFrame({"row": range(len(y)), column: y}), []
+    inputs = {features: frame[list(columns)].to_numpy(dtype=float) for features, columns in FEATURES.items()}
+    groups = [(name, features) for name in config.regressors for features in FEATURES]
+    for name, features in groups:
+        for k, (train, test) in enumerate(folds):
+            shuffle = config.seed if features == "all" and k < config.folds else None
+            tasks.append(delayed(fold)(name, inputs[features], y, train, test, config.seed + k, shuffle))
+        tasks += [delayed(split)(name, inputs[features], y, seed) for seed in seeds(name)]
+    heavy = any(len(seeds(name)) > 1 for name in config.regressors)  # what is quick is done before a process has started
+    done = iter(Parallel(n_jobs=cores if heavy else 1)(tasks))
+    for name, features in groups:
+        found = [next(done) for _ in folds]
+        scores = [r2_score(y[test], said) for (said, _), (_, test) in zip(found, folds)]
+        rows.append({"regressor": name, "features": features, "protocol": "cross_validation", **mean(scores, config)})
+        drawn = spread([next(done) for _ in seeds(name)])
+        rows.append({"regressor": name, "features": features, "protocol": "published", **drawn})
+        if features == "all":
+            first = list(zip(found, folds))[: config.folds]
+            importances += importance(name, inputs[features], y, [fall for (_, fall), _ in first], config)
+            for (said, _), (_, test) in first:
+                held.loc[test, name] = said
     return pd.DataFrame(rows), held, pd.DataFrame(importances)
+
+
+def quiet(function):
+    """A function that fits, without what scikit-learn checks of data that have been checked, and without warnings of constant
+    accuracies.
+    """
+
+    @functools.wraps(function)
+    def called(*arguments):
+        with warnings.catch_warnings(), config_context(assume_finite=True, skip_parameter_validation=True):
+            warnings.simplefilter("ignore")
+            return function(*arguments)
+
+    return called
+
+
+@quiet
+def fold(name, x, y, train, test, seed, shuffle):
+    """(what a regressor says of the rows of a fold, fall of R squared by column where it is asked for).  shuffle: a seed, or
+    None.
+    """
+    model = pipeline(name, seed).fit(x[train], y[train])
+    said = model.predict(x[test])
+    return said, None if shuffle is None else permuted(model, x[test], y[test], said, shuffle)
+
+
+@quiet
+def split(name, x, y, seed):
+    """R squared as the study computed it."""
+    scaled = MinMaxScaler().fit_transform(x)
+    x_train, x_test, y_train, y_test = train_test_split(scaled, y, test_size=0.10, random_state=7)
+    regressor = names.load(names.REGRESSORS.get(name, name))(seed)
+    return r2_score(y_test, regressor.fit(x_train, y_train).predict(x_test))
+
+
+def seeds(name):
+    """The seeds of a regressor under the published protocol: one where nothing in it is drawn."""
+    regressor = names.load(names.REGRESSORS.get(name, name))(0)
+    return range(FORESTS if regressor.get_params().get("random_state") is not None else 1)
+
+
+def spread(found):
+    """Mean of R squared over seeds, and the smallest and largest where there are several."""
+    ends = {"low": min(found), "high": max(found)} if len(found) > 1 else {"low": np.nan, "high": np.nan}
+    return {"r2": float(np.mean(found)), **ends}
 
 
 def mean(found, config):
@@ -86,32 +143,35 @@ def mean(found, config):
     return {"r2": found.mean(), "low": found.mean() - half, "high": found.mean() + half}
 
 
-def published(name, x, y):
-    """R squared as the study computed it."""
-    scaled = MinMaxScaler().fit_transform(x)
-    x_train, x_test, y_train, y_test = train_test_split(scaled, y, test_size=0.10, random_state=7)
-    regressor = names.load(names.REGRESSORS.get(name, name))
-    drawn = regressor(0).get_params().get("random_state") is not None  # else its result does not depend on the seed
-    seeds = range(FORESTS if drawn else 1)
-    found = [r2_score(y_test, regressor(seed).fit(x_train, y_train).predict(x_test)) for seed in seeds]
-    spread = {"low": min(found), "high": max(found)} if drawn else {"low": np.nan, "high": np.nan}
-    return {"r2": float(np.mean(found)), **spread}
-
-
-def importance(name, x, y, fitted, folds, config):
+@quiet
+def importance(name, x, y, falls, config):
+    """Rows of importance.  falls: of R squared by column, in the folds of one repeat."""
     regressor = pipeline(name, config.seed).fit(x, y)[-1]
     own = getattr(regressor, "feature_importances_", getattr(regressor, "coef_", None))
     own = np.full(x.shape[1], np.nan) if own is None or np.ndim(own) != 1 else own
-    falls = [
-        permutation_importance(model, x[test], y[test], n_repeats=5, random_state=config.seed).importances_mean
-        for model, (_, test) in list(zip(fitted, folds))[: config.folds]
-    ]
     rows = []
     for k, column in enumerate(FEATURES["all"]):
         measured = mean([fall[k] for fall in falls], config)
         told = {"permutation": measured["r2"], "low": measured["low"], "high": measured["high"]}
         rows.append({"regressor": name, "property": column, "own": own[k], **told})
     return rows
+
+
+def permuted(model, x, y, said, seed):
+    """Mean fall of R squared when a column is shuffled, per column: as scikit-learn's `permutation_importance` shuffles them,
+    but all copies predicted at once, for a call costs more than its rows.
+    """
+    draws = np.random.RandomState(seed).randint(np.iinfo(np.int32).max + 1)
+    copies = np.tile(x, (x.shape[1] * REPEATS, 1, 1))
+    for column in range(x.shape[1]):
+        random, values, order = np.random.RandomState(draws), x[:, column], np.arange(len(x))
+        for repeat in range(REPEATS):
+            random.shuffle(order)
+            values = values[order]
+            copies[column * REPEATS + repeat, :, column] = values
+    told = model.predict(copies.reshape(-1, x.shape[1])).reshape(len(copies), -1)
+    scores = np.array([r2_score(y, one) for one in told]).reshape(x.shape[1], REPEATS)
+    return (r2_score(y, said) - scores).mean(1)
 
 
 def best(table):

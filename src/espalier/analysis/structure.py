@@ -59,16 +59,16 @@ def _number(value, name, path, number):
     return found
 
 
-def analyse(folder, frame, config, about, graphs=None, dense=None, metric=ACCURACY):
+def analyse(folder, frame, config, about, graphs=None, dense=None, metric=ACCURACY, cores=1):
     """Write the tables, figures and report of one cell's graphs into `folder`.
 
     frame: a row per graph, `STUDY`, `graph`, `mode` and `test_acc` (or another metric's) among its columns.
     config: the predictor's.
     about: cell, command, config (YAML), versions, experiment.  graphs: (family, number) -> networkx graph, to be drawn.
-    dense: DataFrame of the dense networks beside them.  Returns (correlations, prediction).
+    dense: DataFrame of the dense networks beside them.  cores: processes that fit.  Returns (correlations, prediction).
     """
     correlated = correlations(frame, metric.test)
-    predicted, held, importances = prediction(frame, config, metric.test)
+    predicted, held, importances = prediction(frame, config, metric.test, cores)
     for name, found in (
         ("correlations", correlated), ("prediction", predicted), ("importance", importances), ("predicted", held),
     ):  # fmt: skip

@@ -19,7 +19,7 @@ from espalier.nn import SequenceClassifier
 from espalier.runs import progress
 from espalier.runs.identity import plain
 from espalier.runs.seeds import seeded
-from espalier.studies.plan import model_of
+from espalier.studies.plan import cores, model_of
 from espalier.studies.train import runner_of
 from espalier.tasks import metric_of
 
@@ -107,15 +107,11 @@ def _hook(arguments, told=threading.excepthook):
 
 
 def processes(config):
-    """How many graphs are trained at a time: as configured, else a process per core, or one per GPU."""
-    if config.processes is not None:
-        return config.processes
-    if isinstance(progress.current, progress.Remote):  # a worker beside others
-        return 1
-    if config.device != "cpu":
-        if torch.cuda.is_available():
-            return torch.cuda.device_count() if config.device == "auto" else 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """How many graphs are trained at a time: as many as there are processes, or GPUs."""
+    alone = config.processes is None and not isinstance(progress.current, progress.Remote)
+    if alone and config.device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.device_count() if config.device == "auto" else 1
+    return cores(config)
 
 
 def _in_worker(config, task, again):

@@ -2,12 +2,13 @@
 starts.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from espalier.learning.training import Cut, Growth, Patience, Plateau, Regaining, Start, Training, place
 from espalier.names import MODELS
-from espalier.runs import files
+from espalier.runs import files, progress
 from espalier.runs.identity import identity, plain
 from espalier.runs.run import Run
 from espalier.settings import PruneConfig, StructureConfig, TrainConfig
@@ -113,6 +114,15 @@ def work(config, done=()):
     needed = base is not None and base.directory not in done and not base.result()
     levels = len(config.percent) * (1 + config.retrain.max_epochs)
     return {f"{kind} base": needed * config.trainer.max_epochs, f"{kind} levels": levels, f"{kind} curve": 101 * config.curve}
+
+
+def cores(config):
+    """Processes that a search may use: as configured, one beside other workers, else one per core."""
+    if config.processes is not None:
+        return config.processes
+    if isinstance(progress.current, progress.Remote):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def base_run(config):

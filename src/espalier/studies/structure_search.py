@@ -18,7 +18,7 @@ from espalier.settings import StructureConfig, from_yaml
 from espalier.settings.checks import is_own
 from espalier.studies.collect import about
 from espalier.studies.graph_trainings import Wanted, columns, dense_columns, train_all, with_dense
-from espalier.studies.plan import structure_run
+from espalier.studies.plan import cores, structure_run
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,8 @@ def analyse_table(config, experiment):
         cell = mode.lower()
         into = folder if frame["mode"].nunique() == 1 else folder / cell
         with progress.current.job(f"{cell}, {len(own)} rows", 1):
-            told = structure.analyse(into, own.reset_index(drop=True), config.predictor, about(cell, experiment), metric=metric)
+            own, told = own.reset_index(drop=True), about(cell, experiment)
+            told = structure.analyse(into, own, config.predictor, told, metric=metric, cores=cores(config))
         found.append((cell, own, *told))
     return folder, found, metric
 
@@ -117,7 +118,7 @@ def analyse(config, run, experiment):
     dense = pd.read_csv(run / "dense.csv") if (run / "dense.csv").exists() else None
     known = {(family, number): graph for family, number, graph in graphs.read_folder(run / "graphs")}
     told = about(config.cell, experiment, run)
-    return frame, *structure.analyse(run.directory, frame, config.predictor, told, known, dense, metric)
+    return frame, *structure.analyse(run.directory, frame, config.predictor, told, known, dense, metric, cores(config))
 
 
 def analyse_again(directory, experiment):
