@@ -102,8 +102,8 @@ def test_permutations_are_scikit_learns(frame):
 
 def test_processes_change_no_number(frame):
     config = Predictor(regressors=["ada_boost"], folds=2, repeats=1)
-    for one, two in zip(prediction(frame, config), prediction(frame, config, cores=2)):
-        pd.testing.assert_frame_equal(one, two, check_exact=True)
+    for alone, both in zip(prediction(frame, config), prediction(frame, config, cores=2)):
+        pd.testing.assert_frame_equal(alone, both, check_exact=True)
 
 
 def test_published_protocol_is_the_studys(frame):

@@ -32,33 +32,36 @@ def join(folder, name, directories, variants=None):
     files.write_text(folder / name, joined.to_csv(index=False, lineterminator="\n"))
 
 
-def variants_of(directories):
-    """What differs between the configurations of runs, cell, target, score, scope, seed and percent apart:
-    directory -> text such as `optimizer.lr=0.1`, empty where nothing does.
-    """
-    told, varied = differing(directories, (*tables.SERIES, "percent", "safe", *OUTSIDE))
-    return {
-        directory: " ".join(f"{key}={values[key]}" for key in varied if key in values)  # a schedule has its own keys only
-        for directory, values in told.items()
-    }
-
-
-def settings(directories):
-    """A `Table` of the settings in which runs differ, a row per run; None of a single one."""
-    told, varied = differing(directories, [name for name in OUTSIDE if name != "seed"])
-    if len(told) < 2 or not varied:
-        return None
-    rows = [[values.get(key, "") for key in varied] for values in told.values()]
-    return Table(varied, rows, len(varied))
-
-
-def differing(directories, apart):
-    """(directory -> settings as text by dotted key, those keys whose values differ); apart: first words of keys left out."""
-    settings = {}
+def configurations(directories):
+    """Directory -> the settings of a run as text, by dotted key."""
+    found = {}
     for directory in directories:
         config = yaml.load(
             (directory / "config.yaml").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
-        settings[directory] = {key: str(value) for key, value in flat(config) if key.split(".")[0] not in apart}
-    keys = dict.fromkeys(key for values in settings.values() for key in values)
-    return settings, [key for key in keys if len({values.get(key) for values in settings.values()}) > 1]
+        found[directory] = {key: str(value) for key, value in flat(config)}
+    return found
+
+
+def varied(configurations, apart):
+    """The keys at which settings differ.  apart: first words of keys that do not count."""
+    keys = dict.fromkeys(key for values in configurations.values() for key in values if key.split(".")[0] not in apart)
+    return [key for key in keys if len({values.get(key) for values in configurations.values()}) > 1]
+
+
+def variants_of(configurations):
+    """What differs between the configurations of runs, cell, target, score, scope, seed and percent apart:
+    directory -> text such as `optimizer.lr=0.1`, empty where nothing does.
+    """
+    keys = varied(configurations, (*tables.SERIES, "percent", "safe", *OUTSIDE))
+    return {
+        directory: " ".join(f"{key}={values[key]}" for key in keys if key in values)  # a schedule has its own keys only
+        for directory, values in configurations.items()
+    }
+
+
+def settings(configurations):
+    """A `Table` of the settings in which runs differ, a row per run; None where there are none, or a single run."""
+    keys = varied(configurations, [name for name in OUTSIDE if name != "seed"])
+    rows = [[values.get(key, "") for key in keys] for values in configurations.values()]
+    return Table(keys, rows, len(keys)) if keys else None

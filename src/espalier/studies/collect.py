@@ -56,7 +56,8 @@ def pruning(folder, directories, about, unfinished=()):
 
     about: command, experiment and the plain values of `safe`.
     """
-    joined, variants, first = {}, joining.variants_of(directories), read_result(directories[0])
+    settings = joining.configurations(directories)
+    joined, variants, first = {}, joining.variants_of(settings), read_result(directories[0])
     metric = metric_of(first)
     others = {metric_of(read_result(directory)).name for directory in directories} - {metric.name}
     if others:
@@ -90,7 +91,7 @@ def pruning(folder, directories, about, unfinished=()):
     methods.draw_structures(folder / "figures", summary, metric)
     redundancy.draw_sizes(folder / "figures", summary, held, first, metric)
     beside = published_rows(directories, variants, about["experiment"])
-    differing = joining.settings(directories)
+    differing = joining.settings(settings)
     report.write(folder, pruned, results, about, held, unfinished, costs, beside, differing)
     return pruned
 
@@ -98,7 +99,7 @@ def pruning(folder, directories, about, unfinished=()):
 def published_rows(directories, variants, experiment):
     """(series, percent) -> what the study that an experiment repeats published there, in words."""
     found = {}
-    for directory in directories:
+    for directory in directories if str(experiment).startswith("thesis_") else ():  # no other has a study to stand beside
         config = from_yaml(directory / "config.yaml", PruneConfig)
         key = tuple({**series_of(config), "variant": variants[directory]}[name] for name in tables.SERIES)
         for percent, told in thesis.beside(experiment, config, read_result(directory)).items():
@@ -110,7 +111,8 @@ def structures(folder, directories, about, unfinished=()):
     """Joined tables and report.html of the finished searches in `directories`, into `folder`."""
     from espalier.analysis import structure_report  # here, for scikit-learn takes a second that other sweeps need not wait
 
-    variants, joined = joining.variants_of(directories), {}
+    settings, joined = joining.configurations(directories), {}
+    variants = joining.variants_of(settings)
     for name in ("results.csv", "dense.csv", "correlations.csv", "prediction.csv"):
         parts = []
         for directory in directories:
@@ -125,7 +127,7 @@ def structures(folder, directories, about, unfinished=()):
     told = {**about, "versions": read_result(first)["versions"], "config": (first / "config.yaml").read_text(encoding="utf-8")}
     results = [read_result(directory) for directory in directories]
     both = [tables.read(folder / name) for name in ("correlations.csv", "prediction.csv")]
-    differing = joining.settings(directories)
+    differing = joining.settings(settings)
     structure_report.compare(folder, both, results, told, metric_of(results[0]), unfinished, differing)
 
 
@@ -186,7 +188,8 @@ def listing(root, story):
     directories = [path.parent for path in sorted((root / story).glob("*/seed_*/config.yaml"))]
     if not directories:
         raise InputError(f"list={root}: there is no run of {story}.py; it takes the root of all runs, such as list=outputs")
-    settings, varied = joining.differing(directories, [name for name in OUTSIDE if name != "seed"])
+    settings = joining.configurations(directories)
+    varied = joining.varied(settings, [name for name in OUTSIDE if name != "seed"])
     rows = [
         [str(directory.relative_to(root)), "done" if read_result(directory) else "not finished"]
         + [values.get(key, "") for key in varied]
