@@ -57,6 +57,26 @@ def test_one_c_file_runs_from_a_gru_to_a_program(monkeypatch, tmp_path):
         assert f"{count:,}" in page
 
 
+def test_the_page_of_columns_names_every_column():
+    """Of every table that the project writes, `accuracy` and `acc` standing for any metric."""
+    from espalier.analysis.correlation import COLUMNS
+    from espalier.studies.graph_trainings import columns, dense_columns
+    from espalier.studies.prune import SURVIVORS
+    from espalier.studies.ship import COSTS
+    from espalier.studies.train import columns as epochs
+    from espalier.tasks import ACCURACY
+
+    page = (DOCS / "columns.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`(\w+)`", page))
+    summary = (
+        "judge kept total base_zeros regain_epoch regain_step censored best_epoch epochs spent seconds judge_error".split()
+    )
+    summary += [f"{what}_{split}_accuracy" for what in ("base", "cut", "best") for split in ("val", "test")]
+    search = [name.replace("_acc", "_accuracy") for name in (*columns(ACCURACY), *dense_columns(ACCURACY))]
+    for name in (*SURVIVORS, *COSTS, *epochs(ACCURACY), *summary, *search, *COLUMNS, "variant", "epoch"):
+        assert name.replace("accuracy", "METRIC") in told, name
+
+
 def test_the_reference_names_everything_public_and_all_of_it_is_said():
     page = (DOCS / "api.md").read_text(encoding="utf-8")
     targets = re.findall(r"^::: (\S+)$", page, flags=re.M)
