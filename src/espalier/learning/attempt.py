@@ -160,15 +160,20 @@ class Attempt:
         return [metric.better(row[column]) for row in rows if row["epoch"] >= first]
 
     def look(self, epoch, step):
-        """Between the ends of epochs.  Where regain is confirmed, training ends there or the moment is noted down."""
+        """Between the ends of epochs.  Where regain is confirmed by several looks, training ends there (True) or the moment is
+        noted down; with one look, as it was before there were several, it goes on to the end of the epoch.
+        """
         if not (self.pruning and self.pruning.regain.censored and self.whole):
-            return
-        bench, moment = self.bench, (*self.training.purpose, epoch, step)
+            return False
+        bench, regaining, moment = self.bench, self.training.regaining, (*self.training.purpose, epoch, step)
         now = bench.score(self.model, bench.judge, *moment)
-        if self.pruning.record(now.value, epoch, step) and not self.training.regaining.stop:
+        if not self.pruning.record(now.value, epoch, step) or regaining.patience is None:
+            return False
+        if not regaining.stop:
             columns, judged = bench.row(self.model, Score(bench.task), *moment)
             self.best.offer(judged, epoch, self.model)
             self.best.confirmed = {"epoch": epoch, "step": step, **columns}
+        return regaining.stop
 
     def end_of_epoch(self, epoch, step, of_step):
         training, bench, train_score = self.training, self.bench, self.train_score()

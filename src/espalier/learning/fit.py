@@ -27,9 +27,9 @@ class Epochs(pl.Callback):
 
     end: function from (epoch, optimizer steps, what is known of its last step) to the row of an epoch, called at its end;
     epochs count from 1.
-    stop: function without arguments: was that the last epoch, whole or not?
+    stop: function without arguments: was that the last epoch?
     start: function from the rows that a checkpoint brought back (none at first), called before training.
-    check: function from (epoch, optimizer steps), called `per_epoch - 1` times within an epoch.
+    check: function from (epoch, optimizer steps), called `per_epoch - 1` times within an epoch: does it end there?
     """
 
     def __init__(self, end, stop=lambda: False, check=None, per_epoch=1, start=lambda rows: None):
@@ -53,8 +53,7 @@ class Epochs(pl.Callback):
         count, done = trainer.num_training_batches, batch_idx + 1
         # Look k of an epoch falls on its batch ceil(k * count / per_epoch).
         if done < count and (done * self.per_epoch) // count > (batch_idx * self.per_epoch) // count:
-            self.check(trainer.current_epoch + 1, trainer.global_step)
-            trainer.should_stop = self.stop()
+            trainer.should_stop = self.check(trainer.current_epoch + 1, trainer.global_step)
 
     def on_train_epoch_end(self, trainer, pl_module):
         row = self.end(trainer.current_epoch + 1, trainer.global_step, self.last)
