@@ -46,7 +46,8 @@ def run(source, outputs, more=None):
     """Every study by the code in `source`.  more: door -> further arguments."""
     environment = {**os.environ, "PYTHONPATH": str(source / "src")}
     for name, (door, *arguments) in STUDIES.items():
-        command = [sys.executable, str(source / f"{door}.py"), *arguments, *(more or {}).get(door, ()), f"outputs={outputs / name}"]
+        arguments += [*(more or {}).get(door, ()), f"outputs={outputs / name}"]
+        command = [sys.executable, str(source / f"{door}.py"), *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=source)
         if done.returncode:
             raise SystemExit(f"{name} of {source} ended with {done.returncode}:\n{done.stderr}")

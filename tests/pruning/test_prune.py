@@ -141,7 +141,7 @@ def test_published_rule_equals_numpy_over_all_layers():
         (dict(percent=101), "0 to 100, got 101"),
         (dict(percent="many"), "number"),
         (dict(percent=float("nan")), "number"),
-        (dict(score="taylor"), "magnitude, random"),
+        (dict(score="taylor"), "score=taylor ranks hidden units"),
         (dict(scope="row"), "global, layer, tensor, gate"),
         (dict(rule="soft"), "exact, percentile"),
         (dict(modules="lstm.l0"), "weight_ih_l0"),

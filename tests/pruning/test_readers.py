@@ -90,7 +90,7 @@ def test_what_is_no_recurrent_model_is_refused():
         (dict(structure="unit", score="taylor"), "needs gradients"),
         (dict(structure="block", block=(0, 2)), "two positive whole numbers"),
         (dict(structure="block", block=3), "two positive whole numbers"),
-        (dict(structure="block", score="taylor"), "score must be one of"),
+        (dict(structure="block", score="taylor"), "score=taylor ranks hidden units"),
     ],
 )
 def test_bad_arguments(arguments, told):

@@ -81,6 +81,7 @@ def test_step_by_step_there_are_no_whole_sequences():
         espalier.prune(Net(), structure="unit", score="variation", data=[torch.randn(4, 2)])
 
 
+@pytest.mark.rendered
 def test_passes_go_on_until_no_unit_is_redundant(door, tmp_path):
     tiny = [
         "experiment=redundant_units", "model.hidden=[16]", "data.length=900", "trainer.max_epochs=4", "retrain.max_epochs=2",
@@ -98,6 +99,7 @@ def test_passes_go_on_until_no_unit_is_redundant(door, tmp_path):
     assert code == 2 and "schedule=redundant drops what score=variation calls redundant" in err
 
 
+@pytest.mark.rendered
 def test_passes_from_scratch_train_networks_of_the_units_left_with_their_controls(door, tmp_path):
     tiny = [
         "experiment=redundant_units", "model.hidden=[16]", "data.length=900", "trainer.max_epochs=3", "retrain.max_epochs=1",

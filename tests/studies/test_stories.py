@@ -147,7 +147,7 @@ def test_killed_and_repeated_equals_uninterrupted(tmp_path, monkeypatch, moment,
     settings = tiny_config(tmp_path / "killed", **fixed)
     calls = []
 
-    def advance(self, units, now, line=False):
+    def advance(self, units, now, line=False, of=None):
         calls.append(now)
         if len(calls) == moment:
             raise Killed
@@ -159,7 +159,7 @@ def test_killed_and_repeated_equals_uninterrupted(tmp_path, monkeypatch, moment,
     assert prune_run(settings).result() is None
     before = len(calls)
     with monkeypatch.context() as patch:
-        patch.setattr(progress.Progress, "advance", lambda self, units, now, line=False: calls.append(now))
+        patch.setattr(progress.Progress, "advance", lambda self, units, now, line=False, of=None: calls.append(now))
         assert_equal_results(whole, finished(settings))
     parts = calls[: before - 1], calls[before:]
     trained = [{now for now in part if "epoch" in now and "after the cut" not in now} for part in parts]

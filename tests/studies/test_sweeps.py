@@ -113,7 +113,7 @@ def test_an_experiment_of_ones_own_from_a_folder_of_ones_own(door, tmp_path):
     summary = tables.read(sweep / "summary.csv")
     assert set(summary["cell"]) == {"gru", "rnn_tanh"} and set(summary["target"]) == {"h2h"}
     code, _, err = door("prune", "-cd", "settings", "experiment=mine", *FAST)
-    assert code == 2 and "prune.py -m experiment=mine" in err
+    assert code == 2 and "python prune.py -m -cd settings experiment=mine" in err
 
 
 def test_the_installed_package_brings_its_conf_and_commands(tmp_path):
