@@ -115,12 +115,14 @@ def draw(folder, summary, results, metric):
             repetitions(left, own, "left", f"best_test_{metric.name}", metric, **look)
             if highest is not None:
                 _by_epochs(right, own, of_series(results, key), highest, metric, look)
-        common = [100 - percent for percent in levels(summary, keys) if percent < 100]
+        first = of_series(summary, keys[0])  # units and tiles leave other shares than their percents say
+        shares = (100 * first["kept"] / first["total"]).groupby(first["percent"]).mean()
+        common = [shares[percent] for percent in levels(summary, keys) if shares[percent] > 0]
         left.set(xscale="log", xlabel="% of the weights left", ylabel=f"test {metric.label}")
         entitle(left, _titled(keys))
         left.invert_xaxis()
         if len(common) <= 12:
-            left.set_xticks(common, [f"{share:g}" for share in common])
+            left.set_xticks(common, [f"{share:.3g}" for share in common])
             left.set_xticks([], minor=True)
         right.xaxis.get_major_locator().set_params(integer=True)
         right.set(xlabel="epochs of retraining since the base", ylabel=f"test {metric.label}")

@@ -28,7 +28,7 @@ EXPORTED = {
 }  # fmt: skip
 #: What tells exported files apart.
 WHICH = ["cell", "target", "score", "seed", "level"]
-PANELS = {"ms_1": "times as fast as dense, batch 1", "ms_32": "times as fast as dense, batch 32", "bytes": "KiB"}
+PANELS = {"ms_1": "times as fast, batch 1", "ms_32": "times as fast, batch 32", "bytes": "KiB"}
 
 
 @matplotlib.rc_context(STYLE)
@@ -77,7 +77,7 @@ def draw(folder, rows):
             axis.set_ylim(low, high)
     legend(figure, axes)
     if "repeats" in frame:
-        head(figure, f"medians of {int(frame['repeats'].max())} passes; thin lines upright: between their quartiles")
+        head(figure, f"against dense: medians of {int(frame['repeats'].max())} passes, upright: their quartiles")
     save(figure, folder, "worth")
 
 

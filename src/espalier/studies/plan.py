@@ -16,6 +16,8 @@ from espalier.settings.checks import is_own, keys
 from espalier.settings.model import FeedForward
 from espalier.settings.training import short_name
 
+#: Units of work that a curve counts as, beside an epoch.
+CURVE = 5
 #: Format of an export -> how its files end.
 SUFFIX = {"onnx": ".onnx", "torch": ".pt", "int8": ".int8.onnx", "c": ".c", "c_int8": ".int8.c"}
 
@@ -113,7 +115,7 @@ def work(config, done=()):
     base = base_run(config)
     needed = base is not None and base.directory not in done and not base.result()
     levels = len(config.percent) * (1 + config.retrain.max_epochs)
-    return {f"{kind} base": needed * config.trainer.max_epochs, f"{kind} levels": levels, f"{kind} curve": 101 * config.curve}
+    return {f"{kind} base": needed * config.trainer.max_epochs, f"{kind} levels": levels, f"{kind} curve": CURVE * config.curve}
 
 
 def cores(config):

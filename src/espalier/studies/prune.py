@@ -18,7 +18,7 @@ from espalier.pruning.structures import hidden_units
 from espalier.runs import files, progress
 from espalier.runs.identity import OUTSIDE, plain
 from espalier.settings.model import Model
-from espalier.studies.plan import base_start, base_training, label, level, prune_run, series_of, work
+from espalier.studies.plan import CURVE, base_start, base_training, label, level, prune_run, series_of, work
 from espalier.studies.train import columns, runner_of, without_watching
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ class _Study:
             return self.runner(training, again=self.config.force)
         percent = training.cut.percent
         board = self.board.part(f"level_{percent}")
-        trained = self.runner(training, again=self.config.force, board=board, label=f"level {percent} %")
+        trained = self.runner(training, again=self.config.force, board=board, label=f"level {percent:g} %")
         if not board.written:
             board.start(trained.rows)
         self.progress(self.summary(trained))
@@ -179,7 +179,7 @@ class _Study:
     def progress(self, summary):
         column = "val" if summary["judge"] == "validation" else "test"
         cut, epoch = summary[f"cut_{column}_{self.metric.name}"], summary["regain_epoch"]
-        told = f"level {summary['percent']} %: {cut:.4f} after the cut, "
+        told = f"level {summary['percent']:g} %: {cut:.4f} after the cut, "
         if tables.idle(summary):
             told += f"changes nothing, {100 * summary['base_zeros'] / summary['total']:.3g} % of the base are zero already, "
         if summary["censored"]:
@@ -236,7 +236,7 @@ class _Study:
                 **self.job, "seed": self.config.seed, "percent": percent, "judge": bench.judge, self.metric.name: score.value,
                 "loss": score.loss,
             })  # fmt: skip
-        progress.current.advance(101, "curve", of="curve")
+        progress.current.advance(CURVE, "curve", of="curve")
         return rows
 
     def possible(self, model, percent):
