@@ -99,6 +99,11 @@ def test_a_sweep_ends_in_joined_tables_sentences_and_exit_code(door, tmp_path):
     }
     assert len({row["percent"] for row in csv.DictReader((folder / "results.csv").open())}) == 3
     assert {path.name for path in (folder / "figures").glob("*.png")} == {"accuracy.png", "regain.png", "survivors.png"}
+    events = list((tmp_path / "outputs" / "prune").rglob("events*"))
+    assert len(events) == 4
+    for path in events:  # what the command line sets, and nothing that it leaves as it is
+        content = path.read_bytes()
+        assert b"retrain.max_epochs" in content and b"model.hidden" in content and b"optimizer.weight_decay" not in content
     assert "RNN-tanh: " in out and "GRU: " in out and "tensorboard --logdir outputs" in out and str(folder.name) in out
     assert re.search(r"\[4/4\] .*level 100 %: .*left\)", err)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs" / "prune").rglob("*.csv")}

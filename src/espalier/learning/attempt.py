@@ -14,6 +14,7 @@ from espalier.learning.feeds import Feed
 from espalier.learning.fit import Epochs, fit
 from espalier.learning.growing import Growing
 from espalier.learning.patience import Falling, fallen, since
+from espalier.learning.training import short
 from espalier.pruning.callback import Pruning
 from espalier.pruning.redrawn import rescale
 from espalier.runs import files, progress
@@ -236,7 +237,15 @@ class Attempt:
         if self.own_board:
             row = next(row for row in rows if row["epoch"] == self.best.epoch)
             scores = {name: row[name] for name in (f"{split}_{bench.task.metric.name}" for split in ("val", "test"))}
-            self.board.finish({**self.training.plain(), "seed": self.runner.seed}, scores)
+            self.board.finish(self.parameters(), scores)
+
+    def parameters(self):
+        """What a logger is told of a training, under the names of the configuration."""
+        training = self.training
+        told = {"cell": training.model.get("cell") or short(training.model), "seed": self.runner.seed}
+        told |= {"model": {"hidden": training.model["hidden"]}} if "hidden" in training.model else {}
+        told |= {"optimizer": {key: training.optimizer.get(key) for key in ("name", "lr")}}
+        return told | {"trainer": {"max_epochs": training.epochs}}
 
 
 def weights_of(model):

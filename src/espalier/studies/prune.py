@@ -16,10 +16,10 @@ from espalier.pruning import recurrent_weights
 from espalier.pruning.selection import other_weights
 from espalier.pruning.structures import hidden_units
 from espalier.runs import files, progress
-from espalier.runs.identity import OUTSIDE, plain
+from espalier.runs.identity import plain
 from espalier.settings.model import Model
 from espalier.studies.plan import CURVE, base_start, base_training, label, level, prune_run, series_of, work
-from espalier.studies.train import columns, runner_of, without_watching
+from espalier.studies.train import columns, given, runner_of, without_watching
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +128,7 @@ class _Study:
         first = summaries[0]
         final = {"safe_percent": safe, "regained_percent": max(regained, default=0)}
         final |= {f"{split}_{name}": first[f"base_{split}_{name}"] for split in ("val", "test")}
-        settings = {key: value for key, value in plain(self.config).items() if key == "seed" or key not in OUTSIDE}
-        self.board.finish({**self.job, **settings}, final)
+        self.board.finish({**self.job, "seed": self.config.seed, **given(self.config)}, final)
 
     def row(self, percent, row, kept, total):
         return {**self.job, "percent": percent, "seed": self.config.seed, **without_watching(row), "kept": kept, "total": total}

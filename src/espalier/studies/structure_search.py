@@ -13,12 +13,13 @@ from espalier.errors import InputError
 from espalier.graphs.pool import search_graphs, unseen_graphs
 from espalier.learning.board import Board
 from espalier.runs import files, progress
-from espalier.runs.identity import OUTSIDE, identity, plain
+from espalier.runs.identity import identity, plain
 from espalier.settings import StructureConfig, from_yaml
 from espalier.settings.checks import is_own
 from espalier.studies.collect import about
 from espalier.studies.graph_trainings import Wanted, columns, dense_columns, train_all, with_dense
 from espalier.studies.plan import cores, structure_run
+from espalier.studies.train import given
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +102,7 @@ def _search(config, run, known, experiment):
     best = max(values, key=metric.better)
     metrics = {f"best_{metric.test}": best, f"mean_{metric.test}": float(np.mean(values)), "prediction_r2": r2}
     board.pictures(run / "figures", ("families", "correlations", "joint", "predicted"))
-    settings = {key: value for key, value in plain(config).items() if key == "seed" or key not in OUTSIDE}
-    board.finish({**settings, "graphs": len(known)}, metrics)
+    board.finish({"cell": config.cell, "seed": config.seed, **given(config), "graphs": len(known)}, metrics)
     result = {"cell": config.cell, "seed": config.seed, "graphs": len(known), "regressor": name, **metrics}
     result["task"] = dataclasses.asdict(metric)
     run.finish(result, FILES)

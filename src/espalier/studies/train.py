@@ -2,12 +2,14 @@
 
 import shutil
 
+from hydra.core.hydra_config import HydraConfig
+
 from espalier.analysis import figures
 from espalier.learning.attempt import FILES
 from espalier.learning.bench import load_data
 from espalier.learning.runner import Runner
 from espalier.runs import files, progress
-from espalier.runs.identity import plain
+from espalier.runs.identity import OUTSIDE, flat, plain
 from espalier.studies.plan import base_training, train_run, work
 from espalier.tasks import metric_of
 
@@ -15,6 +17,18 @@ from espalier.tasks import metric_of
 def columns(metric):
     """The columns of results.csv that hold an epoch, for a task that measures `metric`."""
     return tuple(f"{split}_{what}" for split in ("train", "val", "test") for what in ("loss", metric.name))
+
+
+def given(config):
+    """The settings that the command line of a job sets, a sweep's among them, by dotted key; of a job that was started without
+    one, those that are not the usual ones.
+    """
+    settings = {key: value for key, value in flat(plain(config)) if key.split(".")[0] not in OUTSIDE}
+    if HydraConfig.initialized():
+        keys = {override.partition("=")[0].lstrip("+~").partition("@")[0] for override in HydraConfig.get().overrides.task}
+        return {key: value for key, value in settings.items() if any(f"{key}.".startswith(f"{one}.") for one in keys)}
+    usual = dict(flat(plain(type(config)())))
+    return {key: value for key, value in settings.items() if value != usual.get(key)}
 
 
 def without_watching(row):
