@@ -36,6 +36,10 @@ FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
         (["percent=50,90"], "add -m for a job for each, or write percent=[50,90] for one job with all of them"),
         (["optimizer=sgd"], "optimizer=sgd is unknown; there is adam; optimizer.name takes adam, adamw, sgd, rmsprop"),
         (["regain.patience=0"], "regain.patience must be positive"),
+        (
+            ["retrain.max_epochs=1", "retrain.checks_per_epoch=1"],
+            "regain.patience=2 looks in a row can never be back in 1 of them",
+        ),
         (["optimizer.lr=0"], "optimizer.lr must be positive"),
         (["optimizer.lr=-1"], "optimizer.lr must be positive"),
         (["optimizer.name=magic"], "adam, adamw, sgd, rmsprop"),
@@ -170,10 +174,15 @@ def test_runs_of_before_are_reported_still(door, tmp_path):
     text = (run / "config.yaml").read_text(encoding="utf-8")
     (run / "config.yaml").write_text(text.replace("data:\n", "data:\n  train: null\n  test: null\n"), encoding="utf-8")
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    text = (run / "config.yaml").read_text(encoding="utf-8")
+    assert "  patience: 2\n" in text and "  by: curve\n" in text
+    (run / "config.yaml").write_text(text.replace("  patience: 2\n", "").replace("  by: curve\n", ""), encoding="utf-8")
     del result["percents"], result["sha256"], result["files"]["config.yaml"]
     (run / "result.json").write_text(json.dumps(result), encoding="utf-8")
     code, out, err = door("prune", f"report={run}")
     assert code == 0 and "safe percent" in out, err
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "looks in a row" not in page and "of all whole ones" not in page  # which they did not have
 
 
 def test_a_sweep_of_before_is_told_with_the_tolerance_of_its_runs(door, tmp_path):

@@ -88,16 +88,24 @@ def curve(values, seed=0):
 
 
 def test_safe_percent_is_looked_at_between_the_levels():
-    rows = summary({10: (0.0, 0), 20: (0.005, 0), 30: (0.02, 1)})
+    rows = summary({10: (0.0, 0), 20: (0.005, 0), 30: (0.02, 1)}).assign(from_base=1)
     whole = {percent: 1.0 - (0.005 if percent > 12 else 0) for percent in range(27)} | {27: 0.985, 28: 0.99, 29: 0.98, 30: 0.98}
     assert tables.safe_percents(rows, 0.01, curve=curve(whole))["safe"].tolist() == [26]
     assert tables.safe_percents(rows, 0.02, curve=curve(whole))["safe"].tolist() == [30]
     early = curve(whole | {15: 0.9})
     assert tables.safe_percents(rows, 0.01, curve=early)["safe"].tolist() == [14]  # what the levels jump over
-    of_others = curve(whole | {20: 0.97})  # levels that are not cut from the base: the curve says nothing of them
-    assert tables.safe_percents(rows, 0.01, curve=of_others)["safe"].tolist() == [20]
     (row,) = tables.overview(rows, 0.01, curve=curve(whole))
     assert row["safe"] == 26 and row["lost"] == pytest.approx(0.005)
+    between = summary({10.5: (0.0, 0), 99.5: (0.3, 1)}).assign(from_base=1)
+    assert tables.safe_percents(between, 0.01, curve=curve(whole))["safe"].tolist() == [26]
+
+
+def test_the_curve_says_nothing_of_levels_that_are_cut_from_others():
+    """Nor where runs of before do not say from what their levels were cut."""
+    whole = curve({percent: 1.0 if percent < 12 else 0.5 for percent in range(101)})
+    rows = summary({10.5: (0.0, 0), 60.5: (0.005, 0), 80: (0.3, 1)})
+    for known in (rows.assign(from_base=[1, 0, 0]), rows):
+        assert tables.safe_percents(known, 0.01, curve=whole)["safe"].tolist() == [60.5]
 
 
 def test_what_is_smaller_than_the_error_of_the_split_is_not_called_free():
@@ -123,10 +131,12 @@ def test_a_base_that_ties_the_best_rule_is_told_first():
     bad = summary({10: (0, 0)}, cell="rnn_relu").assign(base_test_accuracy=0.767)
     told = sentences.sentences(pd.concat([good, bad]), 0.01, baselines=rules)
     assert told == [
-        "RNN-ReLU: its base, at 0.7670 on test, has learned nothing that pruning could cost: bigram, without learning, is at "
-        "0.9480.",
+        "RNN-ReLU: its base, at 0.7670 on test, has learned nothing: bigram, without learning, is at 0.9480.",
+        "RNN-ReLU: 10 % of both kinds is free.",
         "LSTM: 10 % of both kinds is free.",
     ]
+    none = bad.assign(base_test_accuracy=0.505)  # no better than one label for all: there is nothing to be told of it
+    assert len(sentences.sentences(none, 0.01, baselines=rules)) == 1
     tied = good.assign(base_test_accuracy=0.953, judge_error=0.008)
     assert "learned nothing" in sentences.sentences(tied, 0.01, baselines=rules)[0]
     assert "learned nothing" not in sentences.sentences(tied.assign(judge_error=0.004), 0.01, baselines=rules)[0]

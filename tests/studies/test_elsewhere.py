@@ -67,6 +67,7 @@ def test_a_table_alone_and_other_metrics(tmp_path, door):
             lambda rows: rows.astype({"score": object}).replace({"score": {0.5: "much"}}),
             "row 5: score must be a number, got 'much'",
         ),
+        (lambda rows: rows.replace({"series": {"one": None}}), "row 1: series must be a name, got nothing"),
         (lambda rows: rows.assign(score=np.inf), "row 1: score must be a number"),
         (lambda rows: rows.assign(percent=rows["percent"] * 2), "percent must be from 0 to 100, got 160"),
         (lambda rows: rows.assign(epoch=rows["epoch"] + 0.5), "epoch must be a whole number"),
@@ -94,6 +95,8 @@ def test_runs_of_another_sweeper_are_joined_and_listed(door, tmp_path):
     assert code == 0, err
     code, _, err = door("prune", "report=outputs", "cell=lstm")
     assert code == 2 and err == "error: report=outputs: there is no finished run of prune.py with cell=lstm\n"
+    code, _, err = door("prune", "report=outputs", "experiment=quick")
+    assert code == 2 and "name keys instead of experiment=" in err
     code, out, err = door("prune", "list=outputs")
     assert code == 0 and "4 runs of prune.py in outputs" in out, err
     index = pd.read_csv(tmp_path / "outputs" / "prune" / "index.csv")

@@ -14,6 +14,10 @@ KINDS = {
 }  # fmt: skip
 
 
+#: Rules that say the same of every example: what is no better has nothing that could be lost.
+SIMPLE = ("constant", "unigram")
+
+
 def best_rule(baselines, metric):
     """(name, value) of the rule without learning that does best on test, or None where there is none."""
     return max(baselines.items(), key=lambda rule: metric.better(rule[1])) if baselines else None
@@ -29,8 +33,9 @@ def learned_nothing(row, baselines, metric):
 
 
 def sentences(summary, tolerance, metric=ACCURACY, baselines=None, curve=None):
-    """One plain sentence per cell (and score, scope or variant, where a sweep has several), those first whose base has learned
-    nothing, of which there is no more to say.  baselines: rule -> its value on test; the rest as for `tables.cuts`.
+    """One plain sentence per cell (and score, scope or variant, where a sweep has several). First of all, which base has
+    learned nothing that a rule without learning does not reach; of one that is no better than the simplest rule there is no
+    more to say.  baselines: rule -> its value on test; the rest as for `tables.cuts`.
     """
     table = overview(summary, tolerance, metric, curve)
     more = [SERIES[k] for k in varied([[row[key] for key in SERIES] for row in table])]
@@ -40,9 +45,10 @@ def sentences(summary, tolerance, metric=ACCURACY, baselines=None, curve=None):
         name = NAMES.get(head[0], head[0]) + "".join(f", {value}" for value in head[1:] if value)
         if all(learned_nothing(row, baselines, metric) for row in rows):
             rule, value = best_rule(baselines, metric)
-            base = f"its base, at {rows[0]['base_test']:.4f} on test, has learned nothing that pruning could cost"
+            base = f"its base, at {rows[0]['base_test']:.4f} on test, has learned nothing"
             nothing.append(f"{name}: {base}: {rule}, without learning, is at {value:.4f}.")
-        else:
+        simple = {rule: value for rule, value in (baselines or {}).items() if rule in SIMPLE}
+        if not simple or not all(learned_nothing(row, simple, metric) for row in rows):
             told.append(f"{name}: {'; '.join(_part(row, summary) for row in rows)}.")
     return nothing + told
 

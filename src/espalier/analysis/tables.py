@@ -26,20 +26,17 @@ def cuts(summary, tolerance, metric=ACCURACY, curve=None):
     `safe`.
 
     summary: rows of summary.csv as a DataFrame.  tolerance: in the metric's own terms; None: the metric's own.  curve: those of
-    curve.csv, at every whole percent, which are taken besides where they are of the same cuts as the levels (these are cut
-    from the base), and not where each level is cut from the one before; None: the levels alone.
+    curve.csv, at every whole percent, which are taken besides where all levels are cut from the base as the curve is
+    (`from_base`), and not where a level is cut from another; None: the levels alone.
     """
     columns = [*SERIES, "seed", "percent"]
     levels = summary[columns].assign(base=judged(summary, "base", metric), value=judged(summary, "cut", metric))
     found = [levels]
-    if curve is not None and len(curve):
-        points = as_series(curve)[[*columns, metric.name]].rename(columns={metric.name: "at_once"})
-        both = levels.merge(points, on=columns, how="left")
-        same = ((both["value"] - both["at_once"]).abs() <= 1e-9) | (both["percent"] % 1 != 0)
-        of_base = both.assign(same=same).groupby([*SERIES, "seed"])["same"].all()
-        bases = levels.groupby([*SERIES, "seed"])["base"].first()[of_base].reset_index()
-        points = points.merge(bases, on=[*SERIES, "seed"]).rename(columns={"at_once": "value"})
-        found.append(points)
+    if curve is not None and len(curve) and "from_base" in summary:
+        own = summary.assign(base=levels["base"]).groupby([*SERIES, "seed"])
+        bases = own["base"].first()[own["from_base"].min() == 1].reset_index()
+        points = as_series(curve)[[*columns, metric.name]].rename(columns={metric.name: "value"})
+        found.append(points.merge(bases, on=[*SERIES, "seed"]))
     points = pd.concat(found).drop_duplicates(columns)
     points = points.assign(
         lost=metric.worse(points["base"], points["value"]), allowed=metric.allowed(points["base"], tolerance)

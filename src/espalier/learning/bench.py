@@ -218,10 +218,13 @@ class Bench:
         known = UNIT_SCORES if cut.structure == "unit" else SCORES
         function = known.get(score) if isinstance(score, str) else score
         looked_at = functools.cache(lambda: self.looked_at(function))
+        # A draw is shared by all percents, as a curve shares it, so that masks are nested; of scores of the user's, those that
+        # look at data.
+        drawn = ["data"] if isinstance(score, str) or hasattr(function, "batches") else [percent]
         model.zero_grad()
         masks = make_masks(
             model, target=cut.target, percent=percent, score=score, scope=cut.scope, rule=cut.rule, modules=cut.modules,
-            generator=generator(self.seed, "score", "data"), structure=cut.structure, block=tuple(cut.block),
+            generator=generator(self.seed, "score", *drawn), structure=cut.structure, block=tuple(cut.block),
             data=_Lazy(lambda: [tuple(batch[:-1]) for batch in looked_at()]),
             backward=lambda: self.backward(model), loss=self.task.curvature,
             example=self.example if cut.structure == "unit" and known_readers(model) is None else None,

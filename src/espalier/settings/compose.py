@@ -43,15 +43,23 @@ def refuse_unknown(composed, kind):
             refuse_unknown(composed[field.name], field.type)
 
 
+#: What runs did before these keys were there.
+BEFORE = {("regain", "patience"): 1, ("safe", "by"): "levels"}
+
+
 def from_yaml(path, kind):
     """The configuration object in a run's config.yaml. Runs of before the kinds of data had keys of their own had all of them:
-    those that mean nothing are passed over.  Raises: InputError if the file is damaged.
+    those that mean nothing are passed over; keys that are not there have the value of `BEFORE`.  Raises: InputError if the file
+    is damaged.
     """
     try:
         stored = OmegaConf.load(path)
         if "name" in stored.data and "_target_" not in stored.data:
             known = keys(KINDS[stored.data.name])
             stored.data = {key: value for key, value in stored.data.items() if key in known}
+        for (group, key), value in BEFORE.items():
+            if group in stored and key not in stored[group]:
+                stored[group][key] = value
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), stored))
     except Exception as error:  # of YAML, of OmegaConf, or of a key that is not there
         first = (str(error).splitlines() or [type(error).__name__])[0]

@@ -153,6 +153,12 @@ class PruneConfig(TrainConfig):
             raise InputError("modules must name at least one module; leave it away for all")
         if len(self.block) != 2 or min(self.block) < 1:
             raise InputError(f"block must be [rows, columns], both positive, got {list(self.block)}")
+        looks = self.retrain.max_epochs * self.retrain.checks_per_epoch
+        if 0 < looks < self.regain.patience:
+            raise InputError(
+                f"regain.patience={self.regain.patience} looks in a row can never be back in {looks} of them: raise "
+                "retrain.max_epochs or retrain.checks_per_epoch, or say regain.patience=1"
+            )
         for name in ("regain", "safe"):
             if getattr(self, name).tolerance is not None:
                 not_negative(f"{name}.tolerance", getattr(self, name).tolerance)

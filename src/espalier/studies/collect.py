@@ -143,7 +143,7 @@ def control_rows(directories, variants):
         others = {"dropout": controls.with_dropout(config), "decay": controls.with_decay(config)}
         alone |= {f"{name}{end}": value for name, one in others.items() for end, value in zip(ENDS, trained_to(one, metric))}
         anew, gradual = (pruned_to(one, metric) for one in (controls.fresh(config), controls.gradual(config)))
-        removed = (prune_run(config).result() or {}).get("removed", {})
+        removed = read_result(directory).get("removed", {})
         for percent in controls.percents(config):
             small = controls.dense(config, percent)
             counts = removed.get(str(percent))
@@ -204,6 +204,8 @@ def loose(root, story, config, given):
     """Put the finished runs of a door in the root of all runs together as a sweep, whoever started them: another sweeper, or
     many commands.  given: keys of the command line, which choose the runs that have these values.  Returns: the folder.
     """
+    if "experiment" in given:
+        raise InputError(f"report={root} takes the runs that have the given values: name keys instead of experiment=")
     wanted = plain(config)
     chosen = [key for key in sorted(given) if key.split(".")[0] not in ("report", "outputs", "safe", "hydra")]
     runs = []

@@ -98,7 +98,11 @@ def checked(frame, path="the table"):
         raise InputError(f"{path}: no column {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
     if not len(frame):
         raise InputError(f"{path}: there is no row")
-    frame = frame[list(COLUMNS)].reset_index(drop=True).assign(series=frame["series"].astype(str).to_numpy())
+    frame = frame[list(COLUMNS)].reset_index(drop=True)
+    nameless = frame["series"].isna() | (frame["series"].astype(str) == "")
+    if nameless.any():
+        raise InputError(f"{path}, row {int(nameless.idxmax()) + 1}: series must be a name, got nothing")
+    frame["series"] = frame["series"].astype(str)
     for name in COLUMNS[1:]:
         numbers = pd.to_numeric(frame[name], errors="coerce")
         wrong = numbers.isna() | ~numbers.abs().lt(float("inf"))

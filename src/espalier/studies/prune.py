@@ -98,7 +98,7 @@ class _Study:
         files.write_rows(run / "curve.csv", (*JOB, "seed", "percent", "judge", self.metric.name, "loss"), curve)
         files.write_rows(run / "survivors.csv", SURVIVORS, survivors)
         figures.pruning(run / "figures", summaries, curve, rows, survivors, first.get("judge_baselines", {}), self.metric)
-        self.show(summaries, survivors)
+        self.show(summaries, survivors, curve)
         result = {
             **self.job, "seed": config.seed, "judge": first["judge"], "baselines": first["baselines"],
             "judge_baselines": first.get("judge_baselines", {}), "bounds": first.get("bounds", []), "data": first["data"],
@@ -107,13 +107,16 @@ class _Study:
         }  # fmt: skip
         run.finish(result, (*FILES, *(f"levels/{percent}.pt" for percent in levels)))
 
-    def show(self, summaries, survivors):
+    def show(self, summaries, survivors, curve):
         """Levels for a logger: what they came to against percent, the figures, and what the job came to beside its settings."""
         name = self.metric.name
+        # A step is a whole number: of levels between whole percents, hundredths of a percent.
+        unit = 1 if all(row["percent"] == int(row["percent"]) for row in summaries) else 100
+        levels = "levels" if unit == 1 else "levels_by_hundredths_of_a_percent"
         for row in summaries:
-            percent = round(row["percent"])
+            percent = round(unit * row["percent"])
             reached = [f"{what}_{split}_{name}" for what in ("cut", "best") for split in ("val", "test")]
-            values = {f"levels/{column}": row[column] for column in ("regain_epoch", "regain_step", *reached)}
+            values = {f"{levels}/{column}": row[column] for column in ("regain_epoch", "regain_step", *reached)}
             parts = {}
             for one in survivors:
                 if one["percent"] == row["percent"]:
@@ -123,7 +126,8 @@ class _Study:
             self.board.values(values | {"kept/all": row["kept"] / row["total"]}, percent)
         self.board.pictures(self.run / "figures", (name, "regain", "survivors"))
         frame = tables.as_series(summaries)
-        safe = tables.safe_percents(frame, self.config.safe.tolerance, self.metric)["safe"].item()
+        curve = curve if self.config.safe.by.name == "curve" else None
+        safe = tables.safe_percents(frame, self.config.safe.tolerance, self.metric, curve)["safe"].item()
         regained = [row["percent"] for row in summaries if not row["censored"]]
         first = summaries[0]
         final = {"safe_percent": safe, "regained_percent": max(regained, default=0)}
@@ -161,11 +165,16 @@ class _Study:
         return {
             **self.job, "percent": trained.training.cut.percent, "seed": self.config.seed, "judge": result["judge"],
             "kept": result["kept"], "total": trained.total, "base_zeros": result.get("zeros"),
+            "from_base": int(self.from_base(trained.training)),
             **{f"base_{split}": before[split] for split in splits}, **{f"cut_{split}": rows[0][split] for split in splits},
             "regain_epoch": regain["epoch"], "regain_step": regain["step"], "censored": int(not trained.regained),
             "best_epoch": best["epoch"], **{f"best_{split}": best[split] for split in splits}, "epochs": rows[-1]["epoch"],
             "spent": self.spent(trained), "seconds": rows[-1]["seconds"], "judge_error": result.get("error"),
         }  # fmt: skip
+
+    def from_base(self, training):
+        """Whether a level was cut from the base by the rule of the curve, so that the curve speaks of it too."""
+        return training.start == self.base and training.cut.ranked is None and training.cut.rule == self.config.rule.name
 
     def spent(self, trained):
         """Epochs of retraining since the base, those of the levels that it started from too."""
