@@ -101,6 +101,8 @@ def main():
         before, after = tables(kept), tables(Path(folder) / "now")
         found = list(differences(before, after))
     print("\n".join(found[:20]))
+    for study in STUDIES:
+        print(f"{study}: {sum(line.startswith(f'{study}/') for line in found)} differences")
     print(f"{len(before)} tables of {options.before}, {sum(map(len, before.values()))} rows: {len(found)} differences")
     raise SystemExit(bool(found))
 
