@@ -93,9 +93,10 @@ def test_what_does_not_vary_has_no_correlation():
     assert perfect["pearson"] == pytest.approx(1) and perfect["high"] <= 1
 
 
-def test_permutations_are_scikit_learns(frame):
+@pytest.mark.parametrize("name", ["random_forest", "bayesian_ridge"])
+def test_permutations_are_scikit_learns(frame, name):
     x, y = frame[list(STUDY)].to_numpy(dtype=float), frame["test_acc"].to_numpy()
-    model = pipeline("random_forest", 3).fit(x[:30], y[:30])
+    model = pipeline(name, 3).fit(x[:30], y[:30])
     theirs = permutation_importance(model, x[30:], y[30:], n_repeats=5, random_state=7).importances_mean
     assert permuted(model, x[30:], y[30:], model.predict(x[30:]), 7).tolist() == theirs.tolist()
 

@@ -159,7 +159,7 @@ def importance(name, x, y, falls, config):
 
 def permuted(model, x, y, said, seed):
     """Mean fall of R squared when a column is shuffled, per column: as scikit-learn's `permutation_importance` shuffles them,
-    but all copies predicted at once, for a call costs more than its rows.
+    but the copies of all shuffles predicted by an ensemble at once, for a call costs more than its rows.
     """
     draws = np.random.RandomState(seed).randint(np.iinfo(np.int32).max + 1)
     copies = np.tile(x, (x.shape[1] * REPEATS, 1, 1))
@@ -169,7 +169,10 @@ def permuted(model, x, y, said, seed):
             random.shuffle(order)
             values = values[order]
             copies[column * REPEATS + repeat, :, column] = values
-    told = model.predict(copies.reshape(-1, x.shape[1])).reshape(len(copies), -1)
+    if hasattr(model[-1], "estimators_"):  # trees look at every row alone; products of matrices do not, in their last digit
+        told = model.predict(copies.reshape(-1, x.shape[1])).reshape(len(copies), -1)
+    else:
+        told = [model.predict(copy) for copy in copies]
     scores = np.array([r2_score(y, one) for one in told]).reshape(x.shape[1], REPEATS)
     return (r2_score(y, said) - scores).mean(1)
 
