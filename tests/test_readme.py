@@ -15,7 +15,8 @@ BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
 COMMANDS = sorted({
     command.split("#")[0].strip()
     for command in re.findall(r"python ((?:train|prune|structure_search)\.py [^`\n│|]*)", README)
-    if "--help" not in command and "report=" not in command and "model=lit" not in command  # test_own.py runs that one
+    # test_own.py runs that with model=lit, test_elsewhere.py those that tell of runs, and another sweeper of Hydra's.
+    if not any(word in command for word in ("--help", "report=", "list=", "model=lit", "hydra/sweeper=optuna"))
 })  # fmt: skip
 
 
