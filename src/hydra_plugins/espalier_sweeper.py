@@ -25,7 +25,7 @@ from espalier.runs import progress
 from espalier.runs.identity import plain
 from espalier.runs.pace import Pace
 from espalier.settings import notes, to_config
-from espalier.studies import controls, stories
+from espalier.studies import checking, controls, stories
 from espalier.studies.plan import RUNS, base_run, shipped, work
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Sweeper(BasicSweeper):
         for note in dict.fromkeys(note for job in jobs for note in notes(job.config)):
             progress.current.say(f"note: {note}")
         todo = base_first([job for job in jobs if self.wanted(job)])
-        stories.check([job.config for job in todo])
+        checking.check([job.config for job in todo])
         returns = self.launch(sweep, todo)
         stories.finish_sweep(story, sweep, len(jobs) - len(todo))
         if sweep.failures:
