@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from espalier.analysis import drawing, figures, methods, structure_figures, tables
+from espalier.analysis import drawing, figures, methods, redundancy, structure_figures, tables
 from espalier.analysis.correlation import correlations
 from espalier.analysis.prediction import prediction
 from espalier.graphs import barabasi_albert, properties, watts_strogatz
@@ -23,7 +23,7 @@ RULES = {"constant": 0.5, "bigram": 0.94, "trigram": 0.945}
 def drawn(monkeypatch):
     """Figures by name, kept open instead of being saved."""
     kept = {}
-    for module in (figures, methods, structure_figures):
+    for module in (figures, methods, redundancy, structure_figures):
         monkeypatch.setattr(module, "save", lambda figure, folder, name: kept.update({name: figure}))
     yield kept
     for figure in kept.values():
@@ -96,8 +96,10 @@ def points(axis):
 LONG = "model.hidden=[256,256,256] optimizer.name=sgd schedule.name=gradual schedule.shape=cubic retrain.mode=while_improving"
 
 
-@pytest.mark.parametrize("cells", [("lstm",), ("rnn_tanh", "lstm"), ("rnn_tanh", "rnn_relu", "gru", "lstm")])
-@pytest.mark.parametrize("seeds, long", [(1, ""), (3, LONG), (6, "")])
+@pytest.mark.parametrize(
+    "cells, seeds, long",
+    [(("lstm",), 1, LONG), (("rnn_tanh", "lstm"), 3, LONG), (("rnn_tanh", "rnn_relu", "gru", "lstm"), 6, "")],
+)
 def test_nothing_is_cut_and_no_legend_lies_over_data(drawn, tmp_path, cells, seeds, long):
     summary, curve, results, survivors = study(cells, seeds=seeds, long=long)
     both = pd.concat([summary, summary.assign(variant="")]) if long else summary
@@ -168,6 +170,20 @@ def test_survivors_stand_at_their_true_places(drawn, tmp_path):
     axis = drawn["survivors"].axes[0]
     assert list(axis.get_xticks()) == [20, 90, 100] and axis.get_xlim() == (-15, 105)
     assert "±0" in axis.texts[0].get_text() and "n = 3" in drawn["survivors"]._suptitle.get_text().replace("\u00a0", " ")
+
+
+def test_figures_of_redundant_units_are_whole(drawn, tmp_path):
+    share = np.random.default_rng(0).dirichlet(np.ones(12), 30)
+    points = np.stack([share.mean(0) - share.min(0), share.max(0) - share.mean(0)], 1)
+    redundancy.draw(tmp_path, [(f"{LONG}, {title}", share, points, points.mean(0)) for title in ("base", "30 % removed")])
+    redundancy.draw_forecast(tmp_path, share[:, 0], {LONG: share[:, 1], "base": share[:, 2]}, ACCURACY)
+    summary = study(("lstm",))[0]
+    summary = summary[summary["target"] == "both"].assign(target="unit")
+    controls = summary[[*tables.SERIES, "seed", "percent"]].assign(dense_test=0.9, gradual_test=0.8)
+    redundancy.draw_sizes(tmp_path, summary, controls, {"base_widths": [100], "baselines": RULES}, ACCURACY)
+    assert set(drawn) == {"variation", "forecast", "sizes"}
+    for figure in drawn.values():
+        looked_at(figure)
 
 
 def simulated(colour):

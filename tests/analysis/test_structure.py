@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler
 
 from espalier import names
+from espalier.analysis import prediction as predicting
 from espalier.analysis import structure, thesis
 from espalier.analysis.correlation import carried, correlations, holm, one
 from espalier.analysis.prediction import FEATURES, FORESTS, best, needed, permuted, pipeline, prediction, seeds, split, spread
@@ -101,7 +102,8 @@ def test_permutations_are_scikit_learns(frame, name):
     assert permuted(model, x[30:], y[30:], model.predict(x[30:]), 7).tolist() == theirs.tolist()
 
 
-def test_processes_change_no_number(frame):
+def test_processes_change_no_number(frame, monkeypatch):
+    monkeypatch.setattr(predicting, "FORESTS", 2)
     config = Predictor(regressors=["ada_boost"], folds=2, repeats=1)
     for alone, both in zip(prediction(frame, config), prediction(frame, config, cores=2)):
         pd.testing.assert_frame_equal(alone, both, check_exact=True)
