@@ -16,12 +16,12 @@ from espalier.graphs import STUDY, barabasi_albert, properties, watts_strogatz
 from espalier.settings import Predictor
 
 
-def table(count):
-    """Graphs of two families, and an accuracy that depends on two of their properties."""
+def table(count, most=50):
+    """Graphs of two families, of 10 to `most` nodes, and an accuracy that depends on two of their properties."""
     noise, rows = np.random.default_rng(0), []
     for number in range(count // 2):
         for family, make in (("barabasi_albert", barabasi_albert), ("watts_strogatz", watts_strogatz)):
-            nodes = int(noise.integers(10, 50))
+            nodes = int(noise.integers(10, most))
             graph = make(nodes, 0.1, number) if family == "barabasi_albert" else make(nodes, 0.2, 1, number)
             row = {"mode": "GRU", "graph": family, "graph_nr": number, **properties(graph)}
             row["test_acc"] = 0.6 + 0.008 * row["nodes"] - 0.8 * row["closeness_var"] + 0.01 * noise.normal()

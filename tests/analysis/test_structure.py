@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from search_table import table
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import BayesianRidge
@@ -15,23 +16,14 @@ from espalier.analysis import structure, thesis
 from espalier.analysis.correlation import carried, correlations, holm, one
 from espalier.analysis.prediction import FEATURES, FORESTS, best, needed, permuted, pipeline, prediction, seeds, split, spread
 from espalier.errors import InputError
-from espalier.graphs import STUDY, barabasi_albert, properties, watts_strogatz
+from espalier.graphs import STUDY
 from espalier.settings import Predictor
 
 
 @pytest.fixture(scope="module")
 def frame():
     """Real graphs, with an accuracy that depends on two of their properties."""
-    noise = np.random.default_rng(0)
-    rows = []
-    for number in range(24):
-        for family, make in (("barabasi_albert", barabasi_albert), ("watts_strogatz", watts_strogatz)):
-            n = int(noise.integers(10, 40))
-            graph = make(n, 0.1, number) if family == "barabasi_albert" else make(n, 0.2, 1, number)
-            row = {"mode": "GRU", "graph": family, "graph_nr": number, **properties(graph)}
-            row["test_acc"] = 0.6 + 0.008 * row["nodes"] - 0.8 * row["closeness_var"] + 0.01 * noise.normal()
-            rows.append(row)
-    return pd.DataFrame(rows)
+    return table(48, 40)
 
 
 def test_correlations_are_scipys(frame):

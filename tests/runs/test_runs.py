@@ -219,6 +219,14 @@ def test_time_left_is_told_from_work_and_not_from_the_first_seconds(capsys, hand
     assert line.endswith(f"({clock(seconds)} left)"), line
 
 
+def test_work_outside_of_a_job_is_no_fault(capsys):
+    """Of who calls the library without a door."""
+    shown = Progress()
+    shown.advance(1, "epoch 1", line=True)
+    shown.advance(1, "epoch 2", line=True)
+    assert [line.split(": ")[1].split("  ")[0] for line in capsys.readouterr().err.splitlines()] == ["epoch 1", "epoch 2"]
+
+
 def test_a_damaged_pace_is_nobodys_concern(tmp_path):
     for content in ("{", '{"base": [0, 1], "levels": "x"}', "[1]"):
         (tmp_path / "pace.json").write_text(content)

@@ -110,6 +110,31 @@ def test_tensorboard_shows_a_job_in_one_run(config):
     assert len(list(run.directory.parents[2].rglob("events*"))) == 2  # one for the job, one for its base
 
 
+def test_levels_between_whole_percents_have_steps_of_their_own(config):
+    """99.5 and 99.9 are not one step; and the safe percent is that of the report, from the curve."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = finished(config(percent=[50.5, 99.5, 99.9], curve=True, retrain=Retrain(max_epochs=0)))
+    (file,) = (run / "tensorboard").rglob("events*")
+    events = EventAccumulator(str(file.parent), size_guidance={"scalars": 0}).Reload()
+    tag = "levels_by_hundredths_of_a_percent/cut_val_accuracy"
+    assert [one.step for one in events.Scalars(tag)] == [5050, 9950, 9990]
+    summary, curve = tables.read(run / "summary.csv"), tables.read(run / "curve.csv")
+    (safe,) = events.Scalars("final/safe_percent")
+    assert safe.value == pytest.approx(tables.safe_percents(summary, None, curve=curve)["safe"].item())
+    assert list(summary["from_base"]) == [1, 1, 1]
+
+
+def test_random_masks_of_all_percents_are_nested(config):
+    """One draw: what goes at a level is gone at every higher one, and a level alone is that of a list."""
+    run = finished(config(percent=[20, 50, 90], score="random", retrain=Retrain(max_epochs=0)))
+    low, middle, high = (torch.load(run / "levels" / f"{p}.pt", weights_only=True)["masks"] for p in (20, 50, 90))
+    for name in low:
+        assert not (middle[name] & ~low[name]).any() and not (high[name] & ~middle[name]).any()
+    alone = finished(config(percent=50, score="random", retrain=Retrain(max_epochs=0)))
+    assert all(torch.load(alone / "levels" / "50.pt", weights_only=True)["masks"][name].equal(middle[name]) for name in low)
+
+
 def test_the_norm_of_the_gradient_is_that_of_the_last_step(config, monkeypatch):
     norms, clip = [], torch.nn.utils.clip_grad_norm_
 

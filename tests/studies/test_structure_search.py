@@ -4,10 +4,12 @@ import csv
 import json
 
 import networkx as nx
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from helpers import TINY_SEARCH
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from espalier import SequenceClassifier, graphs
@@ -30,8 +32,11 @@ def table(tmp_path, kind="structure_search", name="results.csv"):
 
 @pytest.mark.rendered
 def test_a_search_from_the_command_line(door, tmp_path):
-    code, out, err = door("structure_search", "cell=gru", *TINY)
+    code, out, err = door("structure_search", "cell=gru", *TINY_SEARCH)
     assert code == 0, err
+    (events,) = (tmp_path / "outputs" / "structure_search").rglob("events*")
+    told = EventAccumulator(str(events.parent), size_guidance={"scalars": 0}).Reload().Scalars("graphs_trained/best_test_acc")
+    assert [one.step for one in told] == list(range(1, 13)) and (np.diff([one.value for one in told]) >= 0).all()
     path = table(tmp_path)
     rows = list(csv.DictReader(path.open()))
     assert len(rows) == 12 and list(rows[0])[: 4 + len(STUDY)] == ["mode", "graph", "graph_nr", *STUDY, "test_acc"]

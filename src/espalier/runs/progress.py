@@ -30,6 +30,7 @@ class Progress:
         self.jobs, self.planned, self.pace = jobs, list(planned), pace or Pace()
         self.done = 0  # jobs
         self.label, self.pending, self.units = "", {}, 1.0
+        self.aside, self.first = Pace.ASIDE, True  # until the first unit of a job, and of work that is no job's
         self.bar = None
 
     @contextlib.contextmanager
