@@ -162,6 +162,7 @@ def test_what_has_regained_is_carried_on_and_n_is_told_where_it_changes(drawn, t
     assert list(middle.get_xdata()) == [0, 1, 2, 3] and middle.get_ydata()[-1] == pytest.approx(np.mean(ends))
     assert (np.diff(middle.get_ydata()) >= 0).all()  # as no good seed leaves
     assert [text.get_text() for text in axis.texts if text.get_text().startswith("n =")] == ["n = 2"]
+    assert [text.get_text() for text in drawn["regain"].legends[0].get_texts()] == ["50 %", "100 %"]
 
 
 def test_survivors_stand_at_their_true_places(drawn, tmp_path):

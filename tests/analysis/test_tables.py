@@ -135,6 +135,10 @@ def test_a_base_that_ties_the_best_rule_is_told_first():
         "RNN-ReLU: 10 % of both kinds is free.",
         "LSTM: 10 % of both kinds is free.",
     ]
+    scores = sentences.sentences(pd.concat([bad, bad.assign(score="random")]), 0.01, baselines=rules)
+    assert scores[0].startswith("RNN-ReLU: its base") and [line.split(":")[0] for line in scores[1:]] == [
+        "RNN-ReLU, magnitude", "RNN-ReLU, random",
+    ]  # fmt: skip
     none = bad.assign(base_test_accuracy=0.505)  # no better than one label for all: there is nothing to be told of it
     assert len(sentences.sentences(none, 0.01, baselines=rules)) == 1
     tied = good.assign(base_test_accuracy=0.953, judge_error=0.008)

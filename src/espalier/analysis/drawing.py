@@ -76,14 +76,16 @@ def entitle(axis, text):
     axis.set_title(textwrap.fill(text, max(20, int(10 * width))))
 
 
-def legend(figure, axes, **more):
-    """One legend below all axes, over no data, of what any of them shows."""
+def legend(figure, axes, order=(), **more):
+    """One legend below all axes, over no data, of what any of them shows; what `order` names comes first, as it has it."""
     shown = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels()):
             shown.setdefault(label, handle)
     if not shown:
         return
+    first = [label for label in order if label in shown]
+    shown = {label: shown[label] for label in (*first, *(label for label in shown if label not in first))}
     labels = [textwrap.fill(label, 70) for label in shown]
     longest = max(len(line) for label in labels for line in label.splitlines())
     ncols = max(1, min(len(labels), int(figure.get_figwidth() / (0.6 + 0.063 * longest))))

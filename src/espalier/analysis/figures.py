@@ -182,7 +182,7 @@ def regain(folder, summaries, rows, metric):
         fit(axes, metric, [0.95 * base for base in bases] + bases, (0, 1))
     for axis, base in zip(axes, bases):
         edge(axis, {"base": base}, ["base"])
-    legend(figure, axes, title="removed", title_fontsize=7.5)
+    legend(figure, axes, [f"{percent:g} %" for percent in levels], title="removed", title_fontsize=7.5)
     told = f"{split} {metric.label} while retraining; dot: a seed is back and trained no further"
     head(figure, f"{told}; {repeated(summaries['seed'].nunique())}")
     save(figure, folder, "regain")
