@@ -243,12 +243,12 @@ def test_int8_tells_its_error_and_what_it_left(tmp_path):
         example = lambda batch, time: (torch.randn(batch, time, 16),)  # noqa: E731
         (whole,) = espalier.export(model, tmp_path / "float.onnx", example, say=None)
         (row,) = espalier.export(model, tmp_path / "int8.onnx", example, say=said.append, quantize="int8")
-        assert row["left"] == left and 0 < row["error"] < 0.1
+        assert row["left"] == left and 0 < row["error"] < 0.05  # on any processor, see `reduce_range`
         assert row["bytes"] < (0.4 if kind is nn.LSTM else 1.1) * whole["bytes"]
         assert "int8: off by" in said[1] and ("in single precision stays GRU" in said[1]) == bool(left)
         x = torch.randn(3, 7, 16)
         (ours,), scale = run(tmp_path / "int8.onnx", x), float(model(x).abs().max())
-        assert float((torch.from_numpy(ours) - model(x)).abs().max()) < 0.2 * scale
+        assert float((torch.from_numpy(ours) - model(x)).abs().max()) < 0.1 * scale
     with pytest.raises(InputError, match="quantize must be int8"):
         espalier.export(model, tmp_path / "x.onnx", example, quantize="int4")
 

@@ -36,8 +36,8 @@ def export(model, path, example=None, say=print, names=None, stream=False, quant
     stream: one step, with the states of the recurrent layers as further inputs and outputs, zeros at first; checked over 50
     steps against the whole sequence.
     quantize: `int8`, weights in eight bits per output channel (onnxruntime's dynamic quantization; activations are quantised as
-    they come); the float network is checked first, and the error against it told. In C: per row, activations in
-    floats.
+    they come; the weights take seven of the eight, for products of eight overflow on processors without VNNI); the float
+    network is checked first, and the error against it told. In C: per row, activations in floats.
     layout: of all matrices in C: `dense`, `tiles_8x4`, `tiles_4x4`, `tiles_1x8` or `csr`.
 
     Returns: list of dicts with `path`, `bytes` (of C, of its constants), `difference` from torch (largest; absolute, of C
