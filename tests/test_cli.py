@@ -229,3 +229,10 @@ def test_help_and_errors_answer_without_loading_torch(arguments):
     code += "from espalier.cli import prune\ntry: prune()\nexcept SystemExit: pass\n"
     done = subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_tables_and_reports_load_no_torch():
+    code = "import sys; from espalier import cli, tasks; from espalier.studies import collect, search_table\n"
+    code += "tasks.load({'name': 'classify'}).metric; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from search_table import table
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import AdaBoostRegressor, RandomForestRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import BayesianRidge
 from sklearn.metrics import r2_score
@@ -92,6 +92,15 @@ def test_permutations_are_scikit_learns(frame, name):
     model = pipeline(name, 3).fit(x[:30], y[:30])
     theirs = permutation_importance(model, x[30:], y[30:], n_repeats=5, random_state=7).importances_mean
     assert permuted(model, x[30:], y[30:], model.predict(x[30:]), 7).tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("name, theirs", [("random_forest", RandomForestRegressor), ("ada_boost", AdaBoostRegressor)])
+def test_ensembles_are_scikit_learns(frame, name, theirs):
+    x, y = frame[list(STUDY)].to_numpy(dtype=float), frame["test_acc"].to_numpy()
+    ours, reference = (made.fit(x[:30], y[:30]) for made in (names.load(names.REGRESSORS[name])(3), theirs(random_state=3)))
+    assert ours.predict(x[30:]).tolist() == reference.predict(x[30:]).tolist()
+    assert ours.feature_importances_.tolist() == reference.feature_importances_.tolist()
+    assert len(ours.estimators_) == len(reference.estimators_) > 20
 
 
 def test_processes_change_no_number(frame, monkeypatch):

@@ -50,11 +50,11 @@ def needed(folds):
     return max(2 * folds, 11)
 
 
-def prediction(frame, config, column="test_acc", cores=1):
+def prediction(frame, config, column="test_acc", cores=1, meanwhile=None):
     """R squared of every regressor on every set of features, by both protocols.
 
     frame: the columns `STUDY` and `column`, what is predicted.  config: regressors, folds, repeats, seed.  cores: processes
-    that fit, which change no number.
+    that fit, which change no number.  meanwhile: a function to call while they do.
     Returns (DataFrame of regressor, features, protocol, r2, low, high; DataFrame of out-of-fold predictions on all features:
     row, `column` and one per regressor; DataFrame of importance: regressor, property, own, permutation, low, high).
 
@@ -75,7 +75,9 @@ def prediction(frame, config, column="test_acc", cores=1):
             tasks.append(delayed(fold)(name, inputs[features], y, train, test, config.seed + k, shuffle))
         tasks += [delayed(split)(name, inputs[features], y, seed) for seed in seeds(name)]
     heavy = any(len(seeds(name)) > 1 for name in config.regressors)  # what is quick is done before a process has started
-    done = iter(Parallel(n_jobs=cores if heavy else 1)(tasks))
+    done = Parallel(n_jobs=cores if heavy else 1, pre_dispatch="all", return_as="generator")(tasks)
+    if meanwhile:
+        meanwhile()
     for name, features in groups:
         found = [next(done) for _ in folds]
         scores = [r2_score(y[test], said) for (said, _), (_, test) in zip(found, folds)]
@@ -98,6 +100,7 @@ def quiet(function):
     @functools.wraps(function)
     def called(*arguments):
         with warnings.catch_warnings(), config_context(assume_finite=True, skip_parameter_validation=True):
+            warnings.resetwarnings()  # a forest hands every filter to every tree
             warnings.simplefilter("ignore")
             return function(*arguments)
 

@@ -1,10 +1,32 @@
 """What may predict an accuracy: functions from a seed to a regressor of scikit-learn, mostly with its defaults."""
 
+import numpy as np
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import AdaBoostRegressor, GradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import BayesianRidge, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.svm import SVR
+from sklearn.tree import DecisionTreeRegressor
+
+
+class Tree(DecisionTreeRegressor):
+    """scikit-learn's regression tree, for ensembles over small tables of finite numbers: there, reading the constructor's
+    signature for every copy and checking the rows for every tree take longer than the fit. Its numbers are the same.
+    """
+
+    NAMES = tuple(DecisionTreeRegressor().get_params())
+
+    def get_params(self, deep=True):
+        return {name: getattr(self, name) for name in self.NAMES}
+
+    def __sklearn_clone__(self):
+        return type(self)(**self.get_params())
+
+    def fit(self, X, y, sample_weight=None, check_input=True):
+        return super().fit(np.asarray(X, np.float32), y, sample_weight, check_input=False)
+
+    def predict(self, X, check_input=True):
+        return super().predict(np.asarray(X, np.float32), check_input=False)
 
 
 def bayesian_ridge(seed):
@@ -12,11 +34,13 @@ def bayesian_ridge(seed):
 
 
 def random_forest(seed):
-    return RandomForestRegressor(random_state=seed)
+    forest = RandomForestRegressor(random_state=seed)
+    forest.estimator = Tree()
+    return forest
 
 
 def ada_boost(seed):
-    return AdaBoostRegressor(random_state=seed)
+    return AdaBoostRegressor(Tree(max_depth=3), random_state=seed)  # as deep as its own
 
 
 def ridge(seed):

@@ -68,17 +68,20 @@ def analyse(folder, frame, config, about, graphs=None, dense=None, metric=ACCURA
     dense: DataFrame of the dense networks beside them.  cores: processes that fit.  Returns (correlations, prediction).
     """
     correlated = correlations(frame, metric.test)
-    predicted, held, importances = prediction(frame, config, metric.test, cores)
+
+    def draw():
+        structure_figures.families(folder / "figures", frame, metric, dense)
+        structure_figures.correlations(folder / "figures", correlated, metric)
+        structure_figures.joint(folder / "figures", frame, correlated, metric)
+        if graphs:
+            structure_figures.graphs(folder / "figures", frame, graphs, metric)
+
+    predicted, held, importances = prediction(frame, config, metric.test, cores, meanwhile=draw)
     for name, found in (
         ("correlations", correlated), ("prediction", predicted), ("importance", importances), ("predicted", held),
     ):  # fmt: skip
         files.write_text(folder / f"{name}.csv", found.to_csv(index=False, lineterminator="\n"))
-    structure_figures.families(folder / "figures", frame, metric, dense)
-    structure_figures.correlations(folder / "figures", correlated, metric)
-    structure_figures.joint(folder / "figures", frame, correlated, metric)
     structure_figures.predicted(folder / "figures", frame, held, predicted, metric)
-    if graphs:
-        structure_figures.graphs(folder / "figures", frame, graphs, metric)
     lines = sentences(frame, correlated, predicted, metric)
     structure_report.write(folder, frame, correlated, predicted, importances, about, dense, lines, metric)
     return correlated, predicted

@@ -116,7 +116,7 @@ def tell_structure(directory):
 def tell_table(config, experiment):
     """results=FILE."""
     from espalier.analysis import structure
-    from espalier.studies.structure_search import analyse_table
+    from espalier.studies.search_table import analyse_table
 
     folder, found, metric = analyse_table(config, experiment)
     for cell, *told in found:

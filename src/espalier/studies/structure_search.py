@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ from espalier.errors import InputError
 from espalier.graphs.pool import search_graphs, unseen_graphs
 from espalier.learning.board import Board
 from espalier.runs import files, progress
-from espalier.runs.identity import identity, plain
 from espalier.settings import StructureConfig, from_yaml
 from espalier.settings.checks import is_own
 from espalier.studies.collect import about
@@ -24,27 +22,6 @@ from espalier.studies.train import given
 log = logging.getLogger(__name__)
 
 FILES = ("results.csv", "dense.csv", "correlations.csv", "prediction.csv", "importance.csv", "predicted.csv")
-
-
-def analyse_table(config, experiment):
-    """results=FILE: only the analysis, of any table in the study's columns; a folder per cell where it holds several.
-
-    Returns (folder, list of (cell, frame, correlations, prediction), the metric).
-    """
-    metric = tasks.load(config.task).metric
-    frame = structure.read(config.results, config.predictor.folds, metric)
-    path = Path(config.results)
-    name = f"{path.stem}-{identity({'table': files.digest(path), 'predictor': plain(config.predictor), 'task': config.task})}"
-    folder = Path(config.outputs) / "structure_analysis" / name
-    found = []
-    for mode, own in frame.groupby("mode", sort=False):
-        cell = mode.lower()
-        into = folder if frame["mode"].nunique() == 1 else folder / cell
-        with progress.current.job(f"{cell}, {len(own)} rows", 1):
-            own, told = own.reset_index(drop=True), about(cell, experiment)
-            told = structure.analyse(into, own, config.predictor, told, metric=metric, cores=cores(config))
-        found.append((cell, own, *told))
-    return folder, found, metric
 
 
 def job(config, experiment=None):

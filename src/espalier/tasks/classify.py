@@ -3,8 +3,6 @@
 Outputs `(N, classes)` with targets `(N,)`, or `(N, T, classes)` with `(N, T)`; a target of -100 counts for nothing.
 """
 
-from torch.nn import functional as F
-
 from espalier.tasks.task import ACCURACY, Task
 
 #: The target of what is not judged, such as padding.
@@ -16,10 +14,14 @@ def classify():
 
 
 def loss(outputs, targets):
+    from torch.nn import functional as F  # here, for reports ask a task for its metric and need no torch
+
     return F.cross_entropy(outputs.flatten(0, -2), targets.flatten())
 
 
 def total(outputs, targets):
+    from torch.nn import functional as F
+
     return F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="sum")
 
 
