@@ -1,5 +1,6 @@
 """Fixtures: small configurations, and the command line called in this process."""
 
+import base64
 import sys
 
 import pytest
@@ -7,7 +8,14 @@ import torch
 from helpers import tiny_config
 
 from espalier import cli
+from espalier.analysis import drawing
 from espalier.settings import TrainConfig
+
+#: A figure of one white pixel.
+EMPTY = {
+    "png": base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC"),
+    "svg": b"<svg></svg>",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -49,14 +57,4 @@ def unrendered(request, monkeypatch):
     """Figures are made but not rendered, which is most of the time of a tiny run, except for tests marked `rendered`."""
     if request.node.get_closest_marker("rendered"):
         return
-    import numpy as np
-    from matplotlib import image
-    from matplotlib.figure import Figure
-
-    def savefig(figure, content, format, **how):
-        if format == "png":
-            image.imsave(content, np.zeros((1, 1, 3)))
-        else:
-            content.write(b"<svg></svg>")
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
+    monkeypatch.setattr(drawing, "rendered", lambda figure: EMPTY)

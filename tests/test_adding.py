@@ -1,5 +1,6 @@
 """Adding to the project takes what the README says, and no test minds."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -46,12 +47,32 @@ MEMBERS = {
 }  # fmt: skip
 
 
+#: Commands, one after the other in one process: [exit code, what was said of errors] of each.
+DOORS = """
+import contextlib, io, json, sys
+from espalier import cli
+
+told = []
+for door, *arguments in json.loads(sys.argv[1]):
+    sys.argv, err, code = [f"{door}.py", *arguments], io.StringIO(), 0
+    with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            getattr(cli, door)()
+        except SystemExit as end:
+            code = end.code or 0
+    told.append((code, err.getvalue()))
+print(json.dumps(told))
+"""
+
+
 def copy_of_the_project(folder):
-    """A copy of the project, and a function that runs a command in it."""
+    """A copy of the project, and a function that runs Python in it."""
     for name in ("src", "conf", "tests", "benchmarks"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("prune.py", "train.py", "structure_search.py", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
+    with (folder / "src" / "espalier" / "analysis" / "drawing.py").open("a") as file:
+        file.write("\n\ndef rendered(figure):\n    return {}\n")  # nobody looks at the figures of the copy
 
     def run(*arguments):
         environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
@@ -59,6 +80,13 @@ def copy_of_the_project(folder):
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
     return run
+
+
+def doors(run, *commands):
+    """(exit code, standard error) of every command in the copy."""
+    done = run("-c", DOORS, json.dumps(commands))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def register(names, **lines):
@@ -86,16 +114,16 @@ def test_other_members_are_one_file_one_yaml_and_at_most_one_line(tmp_path):
     )  # fmt: skip
     fast = ["logger=none", "trainer.max_epochs=1", "device=cpu"]
     ours = ["data=mine", "task=mine", "model=mine", "schedule=twice", "percent=[20,40,60]", "retrain.max_epochs=1"]
-    done = run("prune.py", *fast, *ours)
-    assert done.returncode == 0, done.stderr
+    wired = ["processes=1", "graph=mine", "predictor.regressors=[lasso]", "dense=0", "data.train_size=120", "data.test_size=40"]
+    pruned, refused, searched = doors(
+        run, ["prune", *fast, *ours], ["prune", *fast, *ours, "schedule.most=0"], ["structure_search", *fast, *wired]
+    )
+    assert pruned[0] == 0, pruned[1]
     (summary,) = (tmp_path / "outputs" / "prune").rglob("summary.csv")
     lines = summary.read_text().splitlines()
     assert len(lines) == 2 and "test_mae" in lines[0]
-    done = run("prune.py", *fast, *ours, "schedule.most=0")
-    assert done.returncode == 2 and "schedule.most must be a whole number, at least 1, got 0" in done.stderr
-    wired = ["graph=mine", "predictor.regressors=[lasso]", "dense=0", "data.train_size=120", "data.test_size=40"]
-    done = run("structure_search.py", *fast, *wired)
-    assert done.returncode == 0, done.stderr
+    assert refused[0] == 2 and "schedule.most must be a whole number, at least 1, got 0" in refused[1]
+    assert searched[0] == 0, searched[1]
     (table,) = (tmp_path / "outputs" / "structure_search").rglob("prediction.csv")
     assert "lasso" in table.read_text()
 
@@ -110,13 +138,14 @@ def test_a_score_is_one_file_one_line_and_one_yaml(tmp_path):
         (tmp_path / "conf" / "score" / f"{name}.yaml").write_text(f"# @package _global_\nscore: {name}\n")
 
     fast = [*TINY_PRUNE, "cell=gru", "curve=false", "logger=none", "percent=[50]", "retrain.max_epochs=0"]
-    for more in (["score=position"], ["score=place", "structure=unit"]):
-        done = run("prune.py", *fast, *more)
-        assert done.returncode == 0, done.stderr
-        assert more[0].partition("=")[2] in next((tmp_path / "outputs" / "prune").glob(f"*{more[0][6:]}*")).name
-    for more, told in ((["score=place"], "add structure=unit"), (["score=position", "structure=unit"], "add structure=weight")):
-        done = run("prune.py", *fast, *more, "outputs=refused")
-        assert done.returncode == 2 and told in done.stderr and not (tmp_path / "refused").exists(), done.stderr
+    good = (["score=position"], ["score=place", "structure=unit"])
+    bad = {"add structure=unit": ["score=place"], "add structure=weight": ["score=position", "structure=unit"]}
+    refused = [["prune", *fast, *more, "outputs=refused"] for more in bad.values()]
+    done = doors(run, *(["prune", *fast, *more] for more in good), *refused)
+    for name, (code, err) in zip(("position", "place"), done[:2]):
+        assert code == 0 and list((tmp_path / "outputs" / "prune").glob(f"*{name}*")), err
+    for told, (code, err) in zip(bad, done[2:]):
+        assert code == 2 and told in err and not (tmp_path / "refused").exists(), err
     done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_cli.py", "-k", "conf_composes or score")
     assert done.returncode == 0, done.stdout
 

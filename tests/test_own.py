@@ -40,17 +40,21 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def sweep(folder, door, *arguments):
-    """Output of a sweep in a process of its own, which must succeed."""
-    command = [sys.executable, str(ROOT / f"{door}.py"), "-m", "-cd", "settings", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def sweep(door, folder):
+    """A function that sweeps in the folder, which must succeed, and gives its output."""
+
+    def call(story, *arguments):
+        code, out, err = door(story, "-m", "-cd", "settings", *arguments)
+        assert code == 0, err
+        return out
+
+    return call
 
 
-def test_everything_of_ones_own_through_a_sweep_twice(folder):
+def test_everything_of_ones_own_through_a_sweep_twice(folder, sweep):
     arguments = [*MINE, *SHORT, "percent=[50,80]", "target=i2h,both"]
-    assert "Net" in sweep(folder, "prune", *arguments)
+    assert "Net" in sweep("prune", *arguments)
     (table,) = (folder / "outputs" / "sweeps").glob("prune-*/results.csv")
     rows = pd.read_csv(table)
     assert set(rows["score"]) == {"saliency"} and set(rows["percent"]) == {0, 50}  # the schedule goes one level far
@@ -58,20 +62,20 @@ def test_everything_of_ones_own_through_a_sweep_twice(folder):
     logs = list((folder / "outputs").rglob("metrics.csv"))
     assert any("test/mae" in path.read_text() for path in logs)
     changed = {path: path.stat().st_mtime_ns for path in (folder / "outputs").rglob("result.json")}
-    assert "2 of 2 jobs were done before" in sweep(folder, "prune", *arguments)
+    assert "2 of 2 jobs were done before" in sweep("prune", *arguments)
     assert changed == {path: path.stat().st_mtime_ns for path in (folder / "outputs").rglob("result.json")}
     page = (table.parent / "report.html").read_text(encoding="utf-8")
     assert "Mean absolute error right after the cut" in page and "within" not in page.partition("<h2>Figures")[0][:100]
 
 
-def test_a_lightning_module_and_its_data_module_through_a_sweep_twice(folder):
+def test_a_lightning_module_and_its_data_module_through_a_sweep_twice(folder, sweep):
     arguments = [*LIT, *SHORT, "percent=[50]", "target=h2h,both", "controls=true", "export=torch"]
-    sweep(folder, "prune", *arguments)
+    sweep("prune", *arguments)
     (table,) = (folder / "outputs" / "sweeps").glob("prune-*/summary.csv")
     rows = pd.read_csv(table)
     assert set(rows["cell"]) == {"Lit"} and rows["cut_val_acc"].between(0, 1).all() and rows["judge"].eq("validation").all()
     assert rows["kept"].tolist() == (rows["total"] / 2).tolist()
-    assert "2 of 2 jobs were done before" in sweep(folder, "prune", *arguments)
+    assert "2 of 2 jobs were done before" in sweep("prune", *arguments)
 
 
 def test_the_page_runs_as_it_stands(folder):
@@ -88,13 +92,13 @@ def test_the_page_runs_as_it_stands(folder):
     assert [len(split) for split in (names["load"](0).train, names["load"](0).test)] == [120, 60]
 
 
-def test_graphs_and_regressors_of_ones_own_through_a_search_twice(folder):
+def test_graphs_and_regressors_of_ones_own_through_a_search_twice(folder, sweep):
     tiny = [key for key in TINY_SEARCH if not key.startswith(("graph.", "predictor.regressors"))]
     arguments = [*tiny, "logger=none", "graph=mine", "predictor.regressors=[mean,mine.lasso]", "cell=gru,rnn_tanh"]
-    sweep(folder, "structure_search", *arguments)
+    sweep("structure_search", *arguments)
     (table,) = (folder / "outputs" / "sweeps").glob("structure_search-*/prediction.csv")
     assert set(pd.read_csv(table)["regressor"]) == {"mean", "mine.lasso"}
-    assert "2 of 2 jobs were done before" in sweep(folder, "structure_search", *arguments)
+    assert "2 of 2 jobs were done before" in sweep("structure_search", *arguments)
 
 
 def test_edited_code_is_other_code(folder, monkeypatch):
@@ -126,14 +130,14 @@ def test_keys_of_ones_own_are_not_taken_for_ours(folder, monkeypatch):
     assert identity(settings) != before
 
 
-def test_a_generator_of_a_loader_does_not_run_on_from_training_to_training(folder):
+def test_a_generator_of_a_loader_does_not_run_on_from_training_to_training(folder, sweep):
     file = folder / "settings" / "lit.py"
     text = file.read_text().replace("shuffle=True)", "shuffle=True, generator=self.generator)")
     text = text.replace("self.count, self.batch", "self.generator = torch.Generator()\n        self.count, self.batch", 1)
     file.write_text(text)
     tables = []
     for outputs, percent in (("a", "[30,60]"), ("b", "[60]")):
-        sweep(folder, "prune", *LIT, *SHORT, "retrain=fixed", f"percent={percent}", f"outputs={outputs}")
+        sweep("prune", *LIT, *SHORT, "retrain=fixed", f"percent={percent}", f"outputs={outputs}")
         (path,) = (folder / outputs / "prune").glob("*/seed_0/results.csv")
         rows = pd.read_csv(path)
         tables.append(rows[rows["percent"] == 60].drop(columns="seconds").to_csv(index=False))
@@ -178,13 +182,13 @@ def test_what_does_not_fit_is_one_line_before_any_training(door, folder, argumen
     assert not list((folder / "outputs").glob("trainings/*/*/result.json"))
 
 
-def test_units_of_a_network_that_does_not_say_who_reads_them(folder):
+def test_units_of_a_network_that_does_not_say_who_reads_them(folder, sweep):
     """Found by running it on the data: pruned, its curve and figures made, shrunk, weighed and rebuilt."""
     code = (folder / "settings" / "mine.py").read_text(encoding="utf-8").replace('self.readers = {"rnn": ["head"]}', "pass")
     code = code.replace("self.head(self.rnn(values)[0][:, -1])", "self.head(torch.cos(self.rnn(values)[0][:, -1]))")
     (folder / "settings" / "mine.py").write_text(code, encoding="utf-8")
     small = ["model=mine", "data=mine", "task=mine", "trainer.max_epochs=1", "retrain.max_epochs=1", "logger=none"]
-    sweep(folder, "prune", *small, "structure=unit", "percent=[50]", "export=torch", "costs=true")
+    sweep("prune", *small, "structure=unit", "percent=[50]", "export=torch", "costs=true")
     (run,) = (folder / "outputs" / "prune").glob("*/seed_0")
     curve, costs = pd.read_csv(run / "curve.csv"), pd.read_csv(run / "costs.csv")
     assert curve["percent"].tolist() == list(range(94)) and set(costs["network"]) == {"dense", "masked", "csr", "shrunk"}

@@ -221,8 +221,7 @@ def test_the_character_rules_by_hand():
     assert character_bayes(2)(wide, wide) == 1.0
 
 
-@pytest.mark.rendered
-def test_sequences_from_file_to_report(door, tmp_path, files):
+def test_sequences_from_file_to_report(door, tmp_path, files, monkeypatch):
     settings = ["data=sequences", f"data.train={files['train']}", f"data.test={files['test']}"]
     code, _, err = door("prune", "-m", *FAST, *settings, "cell=gru,rnn_tanh", "target=i2h,both", "percent=[50]", "costs=true")
     assert code == 0, err
@@ -230,6 +229,7 @@ def test_sequences_from_file_to_report(door, tmp_path, files):
     assert len(tables.read(folder / "summary.csv")) == 4
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "nearest mean" in page and "How far can one prune" in page
+    monkeypatch.undo()  # from here on figures are drawn
     code, out, err = door("train", *(key for key in FAST if "retrain" not in key), *settings, "cell=gru")
     assert code == 0 and "nearest mean" in out, err
     (run,) = (tmp_path / "outputs" / "train").glob("*/seed_0")

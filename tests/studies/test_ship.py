@@ -25,7 +25,6 @@ def costs(tmp_path):
     return path, list(csv.DictReader(path.open()))
 
 
-@pytest.mark.rendered
 def test_units_are_shrunk_exported_and_weighed(door, tmp_path):
     code, _, err = door("prune", *UNITS)
     assert code == 0, err
@@ -151,7 +150,6 @@ def test_what_differs_by_less_than_its_spread_is_equal():
     assert cells["90 %", "shrunk"][-1] == "1.50" and told["repeats"] == 30
 
 
-@pytest.mark.rendered
 @pytest.mark.skipif(compiler() is None, reason="no C compiler")
 def test_programs_in_c_are_weighed_and_tiles_are_priced(door, tmp_path):
     """The network in C gives every test string the class that it has in torch."""

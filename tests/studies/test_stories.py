@@ -82,7 +82,6 @@ def test_pruning_writes_what_it_promises(config):
     assert all(not weights[name][~mask].any() for name, mask in level["masks"].items())
 
 
-@pytest.mark.rendered
 def test_tensorboard_shows_a_job_in_one_run(config):
     """Levels over percent, their epochs below them, figures, and every setting as a hyper-parameter."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -44,18 +44,26 @@ def styles(keys):
 
 def save(figure, folder, name):
     """`name.png` and `name.svg`, each whole and nothing of it cut; the figure is closed."""
+    for kind, content in rendered(figure).items():
+        with files.whole(folder / f"{name}.{kind}") as file:
+            file.write(content)
+    plt.close(figure)
+
+
+def rendered(figure):
+    """Kind of file -> its bytes. The figure is laid out and measured once and drawn twice."""
     figure.set_dpi(150)
     figure.get_layout_engine().execute(figure)
-    with matplotlib.rc_context({"figure.constrained_layout.use": False}):  # laid out and measured once, drawn twice
+    contents = {}
+    with matplotlib.rc_context({"figure.constrained_layout.use": False}):
         figure.set_layout_engine(None)
         box = figure.get_tightbbox().padded(0.08)
         for kind in ("png", "svg"):
             content = io.BytesIO()
             more = {"Date": None} if kind == "svg" else None
             figure.savefig(content, format=kind, dpi=150, metadata=more, bbox_inches=box)
-            with files.whole(folder / f"{name}.{kind}") as file:
-                file.write(content.getvalue())
-    plt.close(figure)
+            contents[kind] = content.getvalue()
+    return contents
 
 
 def grid(count, width=4.2, height=3.2, columns=None):

@@ -3,7 +3,7 @@
 Strings are rows of a `uint8` array of ASCII codes `(N, T)`, zero after the end, with their lengths `(N,)`.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -31,8 +31,9 @@ LABELS = ("invalid", "valid")
 LONGEST = 96  # a walk this long has a probability below 2**-40
 FIRST_WALKS, MORE_WALKS = 2_000_000, 100_000
 
-_LETTERS = np.array([[ord(letter) for letter, _ in row] for row in GRAMMAR], dtype=np.uint8)
-_NEXT = np.array([[state for _, state in row] for row in GRAMMAR], dtype=np.uint8)
+#: Letter and next state by 2 * state + way.
+_LETTERS = np.array([ord(letter) for row in GRAMMAR for letter, _ in row], dtype=np.uint8)
+_NEXT = np.array([state for row in GRAMMAR for _, state in row], dtype=np.uint8)
 _STEP = np.full((DEAD + 1, 256), DEAD, dtype=np.uint8)
 for _state, _row in enumerate(GRAMMAR):
     for _letter, _target in _row:
@@ -45,7 +46,7 @@ def accepts(codes, lengths):
     """Whether the automaton ends in its final state after exactly `lengths[n]` letters of row n: bool `(N,)`."""
     codes, lengths = np.atleast_2d(codes), np.atleast_1d(lengths)
     state = np.zeros(len(codes), dtype=np.uint8)
-    for t in range(codes.shape[1]):
+    for t in range(int(lengths.max(initial=0))):
         state = np.where(t < lengths, _STEP[state, codes[:, t]], state)
     return state == END
 
@@ -65,17 +66,17 @@ def walk(count, rng, swapped=None):
     lengths = np.zeros(count, dtype=np.int64)
     active, state = np.arange(count), np.zeros(count, dtype=np.uint8)
     for t in range(LONGEST):
-        way = rng.integers(0, 2, len(active), dtype=np.uint8)
-        letter = way if swapped is None else way ^ swapped[active, state]
-        codes[active, t] = _LETTERS[state, letter]
-        state = _NEXT[state, way]
-        lengths[active] += 1
+        place = 2 * state + rng.integers(0, 2, len(active), dtype=np.uint8)
+        letter = place if swapped is None else place ^ swapped[active, state]
+        codes[active, t] = _LETTERS[letter]
+        state = _NEXT[place]
         going = state != END
-        active, state = active[going], state[going]
+        if not going.all():
+            lengths[active[~going]] = t + 1
+            active, state = active[going], state[going]
         if not len(active):
             break
-    whole = np.ones(count, dtype=bool)
-    whole[active] = False
+    whole = lengths > 0
     return codes[whole], lengths[whole]
 
 
@@ -187,6 +188,11 @@ def generate(valid, invalid, seed=0, shares=(0.4, 0.3, 0.3), shortest=11):
     shares = np.asarray(shares, dtype=float)
     if len(shares) != len(KINDS) or (shares < 0).any() or abs(shares.sum() - 1) > 1e-9:
         raise InputError(f"data.shares must be three shares ({', '.join(KINDS)}) that sum to 1, got {shares.tolist()}")
+    return tuple(part.copy() for part in _generated(valid, invalid, seed, tuple(shares.tolist()), shortest))
+
+
+@lru_cache(maxsize=4)  # of the jobs of a sweep, most want the same
+def _generated(valid, invalid, seed, shares, shortest):
     rng = np.random.default_rng(seed)
     pool = _valid_pool(max(valid, 1), rng, shortest)
     chosen = rng.permutation(len(pool.lengths))[:valid]
