@@ -102,7 +102,7 @@ def source(place):
     what has no such file.
     """
     module = place.partition(":")[0] if ":" in place else place.rpartition(".")[0]
-    if not module:
+    if not module or module.partition(".")[0] == "espalier":
         return None
     path, spec = None, None
     for part in module.split("."):
@@ -111,8 +111,7 @@ def source(place):
         if spec is None:
             return None
         path = spec.submodule_search_locations
-    known = spec.has_location and spec.name.partition(".")[0] != "espalier"
-    return _digest(spec.origin) if known else None
+    return _digest(spec.origin) if spec.has_location else None
 
 
 def _file(value):
