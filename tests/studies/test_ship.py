@@ -182,3 +182,16 @@ def test_programs_in_c_are_weighed_and_tiles_are_priced(door, tmp_path):
 def test_an_unknown_format_is_refused(door):
     code, _, err = door("prune", *UNITS, "export=c89")
     assert code != 0 and "export must be among c, c_int8, int8, onnx, torch" in err
+
+
+def test_exported_files_carry_seed_and_score():
+    key = {"cell": "gru", "target": "h2h", "percent": 50, "network": "shrunk"}
+    rows = [
+        {**key, "score": score, "seed": seed, "onnx_bytes": 1000 + seed, "onnx_difference": 1e-7}
+        for score in ("magnitude", "taylor") for seed in (0, 1)
+    ]  # fmt: skip
+    told = worth.shipped(pd.DataFrame(rows))
+    assert told.columns[:5] == ["cell", "target", "score", "seed", "level"]
+    assert [row[2:6] for row in told.rows] == [
+        [score, seed, "50 %", f"{1000 + seed:,}"] for score in ("magnitude", "taylor") for seed in (0, 1)
+    ]
