@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 class Tree(DecisionTreeRegressor):
     """scikit-learn's regression tree, for ensembles over small tables of finite numbers: there, reading the constructor's
-    signature for every copy and checking the rows for every tree take longer than the fit. Its numbers are the same.
+    signature for every copy and checking the rows for every tree take about as long as the fit. Its numbers are the same.
     """
 
     NAMES = tuple(DecisionTreeRegressor().get_params())
@@ -35,7 +35,7 @@ def bayesian_ridge(seed):
 
 def random_forest(seed):
     forest = RandomForestRegressor(random_state=seed)
-    forest.estimator = Tree()
+    forest.estimator = Tree()  # which its constructor does not take
     return forest
 
 

@@ -46,7 +46,7 @@ def accepts(codes, lengths):
     """Whether the automaton ends in its final state after exactly `lengths[n]` letters of row n: bool `(N,)`."""
     codes, lengths = np.atleast_2d(codes), np.atleast_1d(lengths)
     state = np.zeros(len(codes), dtype=np.uint8)
-    for t in range(int(lengths.max(initial=0))):
+    for t in range(min(codes.shape[1], int(lengths.max(initial=0)))):
         state = np.where(t < lengths, _STEP[state, codes[:, t]], state)
     return state == END
 
