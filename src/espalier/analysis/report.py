@@ -13,7 +13,7 @@ CAPTIONS = {
     "methods": "Methods: test against the share of weights left, and at the highest level by epochs of retraining spent.",
     "structures": "Units or blocks beside single weights, by the share of weights left: equal percents are not equal sizes.",
     "variation": "Shares of the units in the movement of their layer, and the two points that decide which are redundant.",
-    "sizes": "Error against units left, beside what needs no pruning.",
+    "sizes": "Test after retraining, against hidden units left, beside what needs no pruning.",
     "forecast": "Forecasts of the base and of levels against what came, in the first windows of test.",
     "survivors": "Share of weights left in every layer, kind of weight and gate, mean over seeds; levels at their true places.",
 }
