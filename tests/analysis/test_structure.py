@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -108,6 +110,17 @@ def test_processes_change_no_number(frame, monkeypatch):
     config = Predictor(regressors=["ada_boost"], folds=2, repeats=1)
     for alone, both in zip(prediction(frame, config), prediction(frame, config, cores=2)):
         pd.testing.assert_frame_equal(alone, both, check_exact=True)
+
+
+def test_what_is_interrupted_while_processes_fit_ends_at_once_and_without_warnings(frame, recwarn):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    config = Predictor(regressors=["random_forest"], folds=2, repeats=1)
+    with pytest.raises(KeyboardInterrupt):
+        prediction(frame, config, cores=2, meanwhile=interrupted)
+    gc.collect()  # what would still hold the results
+    assert not [one for one in recwarn if "tasks" in str(one.message)]
 
 
 def test_published_protocol_is_the_studys(frame):

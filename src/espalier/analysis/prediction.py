@@ -1,5 +1,6 @@
 """Can the quality of a network be predicted from the graph alone?"""
 
+import contextlib
 import functools
 import warnings
 
@@ -75,21 +76,32 @@ def prediction(frame, config, column="test_acc", cores=1, meanwhile=None):
             tasks.append(delayed(fold)(name, inputs[features], y, train, test, config.seed + k, shuffle))
         tasks += [delayed(split)(name, inputs[features], y, seed) for seed in seeds(name)]
     heavy = any(len(seeds(name)) > 1 for name in config.regressors)  # what is quick is done before a process has started
-    done = Parallel(n_jobs=cores if heavy else 1, pre_dispatch="all", return_as="generator")(tasks)
-    if meanwhile:
-        meanwhile()
-    for name, features in groups:
-        found = [next(done) for _ in folds]
-        scores = [r2_score(y[test], said) for (said, _), (_, test) in zip(found, folds)]
-        rows.append({"regressor": name, "features": features, "protocol": "cross_validation", **mean(scores, config)})
-        drawn = spread([next(done) for _ in seeds(name)])
-        rows.append({"regressor": name, "features": features, "protocol": "published", **drawn})
-        if features == "all":
-            first = list(zip(found, folds))[: config.folds]
-            importances += importance(name, inputs[features], y, [fall for (_, fall), _ in first], config)
-            for (said, _), (_, test) in first:
-                held.loc[test, name] = said
+    with fitted(tasks, cores if heavy else 1) as done:
+        if meanwhile:
+            meanwhile()
+        for name, features in groups:
+            found = [next(done) for _ in folds]
+            scores = [r2_score(y[test], said) for (said, _), (_, test) in zip(found, folds)]
+            rows.append({"regressor": name, "features": features, "protocol": "cross_validation", **mean(scores, config)})
+            drawn = spread([next(done) for _ in seeds(name)])
+            rows.append({"regressor": name, "features": features, "protocol": "published", **drawn})
+            if features == "all":
+                first = list(zip(found, folds))[: config.folds]
+                importances += importance(name, inputs[features], y, [fall for (_, fall), _ in first], config)
+                for (said, _), (_, test) in first:
+                    held.loc[test, name] = said
     return pd.DataFrame(rows), held, pd.DataFrame(importances)
+
+
+@contextlib.contextmanager
+def fitted(tasks, cores):
+    """An iterator over the results of tasks, in their order, which processes work on already."""
+    done = Parallel(n_jobs=cores, return_as="generator")(tasks)
+    try:
+        yield done
+        next(done, None)  # past the last result, so that it ends
+    except BaseException as error:
+        done.throw(error)  # so the processes are ended without a warning of what was not used
 
 
 def quiet(function):
