@@ -47,7 +47,7 @@ MEMBERS = {
 }  # fmt: skip
 
 
-#: Commands of the doors and of pytest, one after the other in one process: [exit code, what was said] of each.
+#: Commands of the doors and of pytest, one after the other in one process: [exit code, output, errors] of each.
 DOORS = """
 import contextlib, io, json, sys
 import pytest
@@ -55,13 +55,13 @@ from espalier import cli
 
 told = []
 for door, *arguments in json.loads(sys.argv[1]):
-    sys.argv, said, code = [f"{door}.py", *arguments], io.StringIO(), 0
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+    sys.argv, out, err, code = [f"{door}.py", *arguments], io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = int(pytest.main(arguments)) if door == "pytest" else getattr(cli, door)() or 0
         except SystemExit as end:
             code = end.code or 0
-    told.append((code, said.getvalue()))
+    told.append((code, out.getvalue(), err.getvalue()))
 print(json.dumps(told))
 """
 
@@ -84,7 +84,7 @@ def copy_of_the_project(folder):
 
 
 def doors(run, *commands):
-    """(exit code, what was said) of every command in the copy."""
+    """(exit code, standard output, standard error) of every command, given in the copy."""
     done = run("-c", DOORS, json.dumps(commands))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -119,12 +119,12 @@ def test_other_members_are_one_file_one_yaml_and_at_most_one_line(tmp_path):
     pruned, refused, searched = doors(
         run, ["prune", *fast, *ours], ["prune", *fast, *ours, "schedule.most=0"], ["structure_search", *fast, *wired]
     )
-    assert pruned[0] == 0, pruned[1]
+    assert pruned[0] == 0, pruned[2]
     (summary,) = (tmp_path / "outputs" / "prune").rglob("summary.csv")
     lines = summary.read_text().splitlines()
     assert len(lines) == 2 and "test_mae" in lines[0]
-    assert refused[0] == 2 and "schedule.most must be a whole number, at least 1, got 0" in refused[1]
-    assert searched[0] == 0, searched[1]
+    assert refused[0] == 2 and "schedule.most must be a whole number, at least 1, got 0" in refused[2]
+    assert searched[0] == 0, searched[2]
     (table,) = (tmp_path / "outputs" / "structure_search").rglob("prediction.csv")
     assert "lasso" in table.read_text()
 
@@ -144,12 +144,12 @@ def test_a_score_is_one_file_one_line_and_one_yaml(tmp_path):
     refused = [["prune", *fast, *more, "outputs=refused"] for more in bad.values()]
     tests = ["pytest", "-q", "-p", "no:cacheprovider", "tests/test_cli.py", "-k", "conf_composes or score"]
     done = doors(run, *(["prune", *fast, *more] for more in good), *refused, tests)
-    for name, (code, err) in zip(("position", "place"), done[:2]):
+    for name, (code, _, err) in zip(("position", "place"), done[:2]):
         assert code == 0 and list((tmp_path / "outputs" / "prune").glob(f"*{name}*")), err
-    for told, (code, err) in zip(bad, done[2:4]):
+    for told, (code, _, err) in zip(bad, done[2:4]):
         assert code == 2 and told in err and not (tmp_path / "refused").exists(), err
-    code, told = done[-1]
-    assert code == 0, told
+    code, out, _ = done[-1]
+    assert code == 0, out
 
 
 def test_a_score_of_a_yaml_alone_is_refused_before_the_base_is_trained(door, tmp_path):

@@ -48,6 +48,8 @@ def test_a_search_from_the_command_line(door, tmp_path, monkeypatch):
     assert (path.parent / "prediction.csv").read_text(encoding="utf-8").splitlines()[
         0
     ] == "regressor,features,protocol,r2,low,high"
+    for name in ("families", "correlations", "joint", "predicted", "graphs"):
+        assert all((path.parent / "figures" / f"{name}.{kind}").exists() for kind in ("png", "svg"))
     few = "12 graphs are fewer than 3 for each of"  # of so few an R squared says nothing
     assert few in (path.parent / "report.html").read_text(encoding="utf-8") and few in out.replace("\n", " ")
     dense = pd.read_csv(path.parent / "dense.csv")

@@ -140,6 +140,8 @@ def test_a_sweep_with_controls(door, tmp_path, monkeypatch):
     code, _, err = door("prune", *sweep, f"outputs={folder / 'outputs'}")
     assert code == 0, err
     (sweep,) = (folder / "outputs" / "sweeps").iterdir()
+    page = (sweep / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 3 and "python prune.py -m" in page and "How far can one prune" in page
     monkeypatch.undo()  # from here on figures are drawn
     code, _, err = door("prune", f"report={sweep}")
     assert code == 0, err
