@@ -81,8 +81,8 @@ def middle(moments):
 
 def overview(summary, tolerance, metric=ACCURACY, curve=None):
     """One row per series: its words, seeds, safe percent (median over seeds, of two in the middle the lower; lowest;
-    highest), what is `lost` there and the standard `error` of the split that judges (means over seeds), the metric's value of
-    the base and what that is on test (means), and what regain costs, in words.  Arguments as for `cuts`.
+    highest), what is `lost` there (such a median too: no more than is allowed), the standard `error` of the split that judges,
+    the metric's value of the base and what that is on test (means), and what regain costs, in words.  Arguments as for `cuts`.
     """
     points = cuts(summary, tolerance, metric, curve)
     safe = safe_percents(summary, tolerance, metric, curve)
@@ -91,9 +91,10 @@ def overview(summary, tolerance, metric=ACCURACY, curve=None):
         own = sorted(of_series(safe, keys)["safe"])
         costs, middle = regains(rows), own[(len(own) - 1) // 2]
         there = of_series(points, keys)
+        lost = sorted(there.loc[there["percent"] == middle, "lost"])
         table.append({
             **dict(zip(SERIES, keys)), "seeds": len(own), "safe": middle, "low": own[0], "high": own[-1],
-            "lost": there.loc[there["percent"] == middle, "lost"].mean() if middle else 0.0,
+            "lost": lost[(len(lost) - 1) // 2] if lost else 0.0,
             "error": rows["judge_error"].mean() if "judge_error" in rows else math.nan,
             "base": judged(rows, "base", metric).mean(), "base_test": rows[f"base_test_{metric.name}"].mean(),
             "regain": costs if isinstance(costs, str) else ", ".join(_runs(costs)) or "nothing to regain",
