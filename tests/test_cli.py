@@ -11,6 +11,8 @@ import pytest
 import torch
 from helpers import TINY, TINY_PRUNE
 
+from espalier import cli
+from espalier import overrides as command_line
 from espalier.names import UNIT_SCORES, WEIGHT_SCORES
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +33,21 @@ FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
         (["percent=[10,x]"], "percent must be a number"),
         (["percent=[]"], "at least one level"),
         (["percent=nan"], "percent must be from 0 to 100"),
-        (["percnt=10"], "percnt is no key here; --help lists those that there are"),
+        (["percnt=10"], "percnt is no key here, but percent is; --help lists those that there are"),
+        (["model.hiden=10"], "model.hiden is no key here, but model.hidden is; --help"),
+        (["regain.max_epochs=10"], "but trainer.max_epochs, retrain.max_epochs are"),
+        (["lr=0.1"], "lr is no key here, but optimizer.lr is;"),
+        (["optimizer.x=0.1"], "optimizer.x is no key here, but optimizer.name, optimizer.lr, optimizer.weight_decay are"),
+        (["color=red"], "color is no key here; --help lists those that there are"),
+        (["data={a: 1}"], "data.a is no key here"),
+        (["safe=3"], "safe=3: safe stands for safe.tolerance, safe.by"),
+        (["regain=[1]"], "regain=[1]: regain stands for regain.tolerance, regain.patience"),
+        (["trainer.plateau=half"], "trainer.plateau takes keys with values, {key: value}, got 'half'"),
+        (["gates=3"], "gates takes keys with values, {key: value}, got 3"),
+        (["score={a: 1}"], "score._target_ must be an import path"),
+        (["score=[[1]]"], "score=[1] is unknown; there are"),
+        (["export=3"], "export must be among c, c_int8, int8, onnx, torch, got 3"),
+        (["structure=block", "block=8"], "block must be [rows, columns], both positive, got [8]"),
         (["cell=gru,lstm"], "cell=gru,lstm names several values: add -m for a job for each"),
         (["percent=50,90"], "add -m for a job for each, or write percent=[50,90] for one job with all of them"),
         (["optimizer=sgd"], "optimizer=sgd is unknown; there is adam; optimizer.name takes adam, adamw, sgd, rmsprop"),
@@ -75,9 +91,25 @@ def test_bad_input_is_one_line_before_training(door, tmp_path, overrides, told):
     assert not list(tmp_path.rglob("result.json"))
 
 
-def test_a_sweep_with_a_bad_job_starts_none(door, tmp_path):
-    code, _, err = door("prune", "-m", *FAST, "percent=10,200")
-    assert code == 2 and err == "error: percent must be from 0 to 100, got 200\n"
+def test_a_list_of_one_needs_no_brackets(door):
+    code, out, err = door("prune", "model.hidden=6", "modules=head", "--cfg", "job")
+    assert code == 0 and "hidden:\n  - 6\n" in out and "modules:\n- head\n" in out, err
+    sweep = ["-m", "model.hidden=6,8", "model.hidden=[6,8],[8]", "modules=null", "cell=gru,lstm"]
+    assert command_line.checked(sweep, "prune", ("prune",), cli.conf()) == ["-m", "model.hidden=[6],[8]", *sweep[2:]]
+
+
+@pytest.mark.parametrize(
+    "override, told",
+    [
+        ("percent=10,200", "percent must be from 0 to 100, got 200"),
+        ("optimizer.lr=0.1,high", "optimizer.lr=high: Value 'high' of type 'str' could not be converted to Float"),
+        ("lr=0.1,0.2", "lr is no key here, but optimizer.lr is; --help lists those that there are"),
+        ("safe=1,2", "safe=1: safe stands for safe.tolerance, safe.by"),
+    ],
+)
+def test_a_sweep_with_a_bad_job_starts_none(door, tmp_path, override, told):
+    code, _, err = door("prune", "-m", *FAST, override)
+    assert code == 2 and err == f"error: {told}\n"
     assert not list(tmp_path.rglob("*.log"))
 
 

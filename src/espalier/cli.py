@@ -24,8 +24,6 @@ from espalier.studies.plan import RUNS
 #: launcher -> extra of ours that installs it
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}
 
-#: Keys that take a list.
-LISTS = ("percent", "export", "modules", "block", "model.hidden")
 #: Hydra 1.3 wants to be told whose defaults it has, 1.4 warns where it is.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 
@@ -88,15 +86,15 @@ def one_line(error):
     several = re.fullmatch(r"Ambiguous value for argument '(.*?)=(.*)'", first)
     if several:
         key, values = several.groups()
-        listed = f", or write {key}=[{values}] for one job with all of them" if key in LISTS else ""
+        listed = f", or write {key}=[{values}] for one job with all of them" if key in overrides.LISTS else ""
         return f"{key}={values} names several values: add -m for a job for each{listed}"
-    unknown = re.search(r"Could not override '(.*?)'", first)
-    if unknown and re.search(r"Key '.*' (is )?not in", f"{error} {cause}"):
-        return f"{unknown[1]} is no key here; --help lists those that there are"
+    merging = re.match(r"(?:Could not override|Error merging override) '?(.*?)'?\.?$", first)
+    if merging and isinstance(cause, OmegaConfBaseException):
+        return overrides.refused(merging[1], cause)
     if first.endswith(":") and more:
         first = f"{first} {more[0].strip()}"
     lines = [first, *(str(cause).splitlines()[:1] if cause and str(cause) != str(error) else [])]
-    return ": ".join(line.rstrip(".") for line in lines).removeprefix("Error merging override ")
+    return ": ".join(line.rstrip(".") for line in lines)
 
 
 def door(name):

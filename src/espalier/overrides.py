@@ -1,15 +1,23 @@
 """What the command line says, looked at before Hydra does: null groups, and flags that Hydra answers with a traceback."""
 
+import difflib
 import os
+import re
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from espalier.errors import InputError
 
 #: Groups that may be left out, which is what null means -> the member that does nothing, None for leaving the override out.
 NOTHING = {"engine": None, "experiment": None, "schedule": None, "logger": "none"}
+#: Keys that take a list.
+LISTS = ("percent", "export", "modules", "block", "model.hidden")
+#: Of these, those where a value that stands alone is written as a list of one before Hydra sees it.
+ALONE = ("modules", "block", "model.hidden")
 #: Root files that are no door's own.
 ROOTS = ("common",)
 
@@ -31,7 +39,11 @@ def checked(arguments, door, doors, conf):
             other = f"run {value.removesuffix('.yaml')}.py" if value.removesuffix(".yaml") in doors else "leave it away"
             raise InputError(f"{name} {value} is not {door}.py's: {other}")
     kept = []
+    sweeping = "-m" in arguments or "--multirun" in arguments
     for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in ALONE and re.fullmatch(r"[\w.,]+" if sweeping else r"[\w.]+", value) and value != "null":
+            argument = f"{key}={','.join(f'[{one}]' for one in value.split(','))}"
         left = _looked_at(argument, conf)
         kept += [] if left is None else [left]
     return kept
@@ -61,7 +73,36 @@ def _looked_at(argument, conf):
     known = sorted(path.stem for path in (Path(conf) / group).glob("*.yaml")) if ours else ["those of hydra --info"]
     for one in values:
         one = getattr(one, "text", one)  # of a quoted string
-        if one is None or isinstance(one, (bool, int, float)):
+        if one is None or isinstance(one, (bool, int, float, list)):
             told = "null" if one is None else one
-            raise InputError(f"{group}={told} is unknown; there are {', '.join(known)}")
+            raise InputError(f"{group}={told} is unknown; there {'are' if len(known) > 1 else 'is'} {', '.join(known)}")
     return argument
+
+
+def refused(override, error):
+    """The line on an override that a configuration does not take.  error: OmegaConf's, which holds the configuration."""
+    key, first = error.full_key or override.partition("=")[0], str(error).splitlines()[0].rstrip(".")
+    config = OmegaConf.to_container(error.parent_node._get_root())
+    keys = list(_dotted({name: value for name, value in config.items() if name != "hydra"}))
+    if isinstance(error, (ConfigAttributeError, ConfigKeyError)):
+        near = _near(key, [known for known in keys if not any(other.startswith(f"{known}.") for other in keys)])
+        but = f", but {', '.join(near)} {'are' if len(near) > 1 else 'is'}" if near else ""
+        return f"{key} is no key here{but}; --help lists those that there are"
+    members = [known for known in keys if known.startswith(f"{key}.")]
+    return f"{override}: {key} stands for {', '.join(members)}" if members else f"{override}: {first}"
+
+
+def _near(key, keys):
+    """The keys that an unknown one may have meant: spelt alike in its group, ending alike anywhere, or its group's."""
+    group, _, last = key.rpartition(".")
+    siblings = {known.rpartition(".")[2]: known for known in keys if known.rpartition(".")[0] == group}
+    alike = [siblings[name] for name in difflib.get_close_matches(last, siblings, cutoff=0.65)]
+    ending = [known for known in keys if known.endswith(last)]
+    return alike or ending or (list(siblings.values()) if group else [])
+
+
+def _dotted(values, before=""):
+    for name, value in values.items():
+        yield f"{before}{name}"
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{before}{name}.")

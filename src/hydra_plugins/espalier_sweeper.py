@@ -20,6 +20,7 @@ from hydra.core.utils import JobStatus
 from omegaconf import OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from espalier import overrides
 from espalier.errors import InputError
 from espalier.runs import progress
 from espalier.runs.identity import plain
@@ -95,8 +96,8 @@ class Sweeper(BasicSweeper):
         """Compose every job once and check it.  Raises: InputError, before any job starts."""
 
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        (batch,) = self.split_arguments(overrides, None)
+        parsed = parser.parse_overrides([*self._parse_config(), *arguments])
+        (batch,) = self.split_arguments(parsed, None)
         jobs = {}
         for chosen in batch:
             config = to_config(self.compose(chosen, parser))
@@ -130,7 +131,7 @@ class Sweeper(BasicSweeper):
             try:
                 OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
             except OmegaConfBaseException as error:
-                raise InputError(f"{override.input_line}: {str(error).splitlines()[0]}") from None
+                raise InputError(overrides.refused(override.input_line, error)) from None
         return config
 
     def folder(self, story, jobs, experiment):

@@ -1,6 +1,7 @@
 """What all schemas need: ranges, and members of a group, which are ours by `name` or the user's by `_target_`."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import fields
 
 from omegaconf import OmegaConf
@@ -24,6 +25,13 @@ def share(name, value):
         raise InputError(f"{name} must be from 0 to below 1, got {value}")
 
 
+def mapping(name, value):
+    """Keys and values as a dict.  Raises: InputError."""
+    if not isinstance(value, Mapping):
+        raise InputError(f"{name} takes keys with values, {{key: value}}, got {value!r}")
+    return dict(value)
+
+
 def keys(schema):
     """Names of the keys of a schema."""
     return [field.name for field in fields(schema)]
@@ -42,7 +50,7 @@ def member(group, settings, kinds, default):
     """
     if isinstance(settings, tuple(kinds.values())):
         return settings
-    settings = {} if settings is None else dict(settings)
+    settings = {} if settings is None else mapping(group, settings)
     if "_target_" in settings:
         return own(group, settings)
     settings.setdefault("name", default)
@@ -67,7 +75,7 @@ def checked(group, name, schema, settings):
 
 def own(group, settings):
     """The plain keys of a member of the user's.  Raises: InputError."""
-    place = settings["_target_"]
+    place = settings.get("_target_")
     parts = str(place).replace(":", ".").split(".")
     if not isinstance(place, str) or len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise InputError(f"{group}._target_ must be an import path such as mine.Net, got {place!r}")

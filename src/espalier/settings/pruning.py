@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import math
 import numbers
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, List, Optional
@@ -11,7 +12,7 @@ from typing import Any, ClassVar, List, Optional
 from espalier.errors import InputError
 from espalier.learning.training import short
 from espalier.names import GATE_LETTERS, GATES, SCHEDULES, UNIT_SCORES, WEIGHT_SCORES
-from espalier.settings.checks import checked, is_own, not_negative, own, positive
+from espalier.settings.checks import checked, is_own, mapping, not_negative, own, positive
 from espalier.settings.model import FeedForward, Model
 from espalier.settings.training import Against, TrainConfig
 
@@ -54,7 +55,7 @@ def retrain_settings(settings):
     if settings is None or isinstance(settings, Retrain):
         return settings or Retrain()
     mode = getattr(settings.get("mode"), "name", settings.get("mode", "until_regained"))
-    return checked("retrain", mode, Improving if mode == "while_improving" else Retrain, dict(settings))
+    return checked("retrain", mode, Improving if mode == "while_improving" else Retrain, mapping("retrain", settings))
 
 
 @dataclass
@@ -169,7 +170,7 @@ class PruneConfig(TrainConfig):
             return None
         if self.structure == Structure.unit or not isinstance(self.model, Model):
             raise InputError("gates and keep_diagonal are of single weights and blocks of model=recurrent")
-        gates = dict(self.gates or {})
+        gates = mapping("gates", self.gates or {})
         known = [letter for letter in GATE_LETTERS[GATES[self.cell]] if letter]
         for letter, percent in gates.items():
             if letter not in known:
@@ -225,7 +226,7 @@ def formats(export):
     """
     if export is None:
         return []
-    names = export.split(",") if isinstance(export, str) else list(export)
+    names = export.split(",") if isinstance(export, str) else list(export) if isinstance(export, Iterable) else [export]
     unknown = [str(name) for name in names if name not in FORMATS]
     wanted = next((name for name in ("onnx", "int8") if name in names), None)
     missing = [name for name in ("onnx", "onnxruntime") if wanted and importlib.util.find_spec(name) is None]
@@ -238,7 +239,7 @@ def formats(export):
 
 def schedule(settings):
     """The keys of a schedule as a plain dict, checked.  Raises: InputError."""
-    settings = {"name": "one_shot"} if settings is None else dict(settings)
+    settings = {"name": "one_shot"} if settings is None else mapping("schedule", settings)
     if "_target_" in settings:
         return own("schedule", settings)
     name = settings.pop("name", None)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, List, Optional
 
 from espalier.errors import InputError
 from espalier.names import REGRESSORS
-from espalier.settings.checks import checked, is_own, keys, not_negative, own, positive
+from espalier.settings.checks import checked, is_own, keys, mapping, not_negative, own, positive
 from espalier.settings.model import GraphModel
 from espalier.settings.training import TrainConfig
 
@@ -109,7 +109,7 @@ def graph_settings(graph):
     """The checked settings of the graphs: our families, or one of the user's.  Raises: InputError."""
     if graph is None or isinstance(graph, Graph):
         return graph or Graph()
-    graph = dict(graph)
+    graph = mapping("graph", graph)
     if "_target_" not in graph:
         return checked("graph", "random", Graph, graph)
     graph = own("graph", graph)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Optional
 from espalier.errors import InputError
 from espalier.learning.training import short
 from espalier.names import OPTIMIZERS, TASKS, usual_hidden, usual_task
-from espalier.settings.checks import checked, is_own, member, not_negative, own, positive, share
+from espalier.settings.checks import checked, is_own, mapping, member, not_negative, own, positive, share
 from espalier.settings.data import data_settings, usual
 from espalier.settings.model import FeedForward, Model, Readout
 
@@ -60,7 +60,7 @@ class Trainer:
         positive("trainer.max_epochs", self.max_epochs)
         not_negative("trainer.clip_norm", self.clip_norm)
         if self.plateau is not None and not isinstance(self.plateau, Plateau):
-            self.plateau = checked("trainer", "plateau", Plateau, dict(self.plateau))
+            self.plateau = checked("trainer", "plateau", Plateau, mapping("trainer.plateau", self.plateau))
 
 
 @dataclass
@@ -75,7 +75,7 @@ def logger_settings(logger):
     """The checked logger, from a dict (or as it is).  Raises: InputError."""
     if logger is None or isinstance(logger, Logger):
         return logger or Logger()
-    logger = dict(logger)
+    logger = mapping("logger", logger)
     if "_target_" in logger:
         return Logger(False, own("logger", logger))
     if isinstance(logger.get("own"), dict):  # of a config.yaml
@@ -194,7 +194,9 @@ def named(data):
 
 def task_settings(task, data):
     """The checked settings of a task as a plain dict; None: the usual one of the data.  Raises: InputError."""
-    task = {"name": usual_task(named(data))} if task is None else {"name": task} if isinstance(task, str) else dict(task)
+    if task is None or isinstance(task, str):
+        task = {"name": usual_task(named(data)) if task is None else task}
+    task = mapping("task", task)
     if "_target_" in task:
         return own("task", task)
     name = task.get("name")
