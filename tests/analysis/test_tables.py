@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from espalier import tasks
-from espalier.analysis import drawing, sentences, tables, thesis
+from espalier.analysis import drawing, joining, sentences, tables, thesis
 from espalier.analysis.pruned import Pruned
 from espalier.tasks import ACCURACY
 
@@ -175,6 +175,16 @@ def test_na_stays_a_word(tmp_path):
     (tmp_path / "a.csv").write_text("cell,target,percent,val_accuracy\nNA,null,10,\n")
     frame = tables.read(tmp_path / "a.csv")
     assert frame["cell"].item() == "NA" and frame["target"].item() == "null" and math.isnan(frame["val_accuracy"].item())
+
+
+def test_settings_of_all_combinations_take_a_row_each():
+    jobs = [{"cell": cell, "seed": seed, "optimizer.lr": "0.1"} for cell in ("gru", "lstm") for seed in ("0", "1")]
+    whole = joining.settings(dict(enumerate(jobs)))
+    assert whole.columns == ["setting", "values, a job for each combination"]
+    assert whole.rows == [["cell", "gru, lstm"], ["seed", "0, 1"]]
+    some = joining.settings(dict(enumerate(jobs[:3])))
+    assert some.columns == ["cell", "seed"] and some.rows == [["gru", "0"], ["gru", "1"], ["lstm", "0"]]
+    assert joining.settings({0: jobs[0]}) is None
 
 
 def test_interval_is_students():

@@ -1,5 +1,7 @@
 """Tables of several runs as one: their rows below one header, with what differs between the runs."""
 
+import math
+
 import pandas as pd
 import yaml
 
@@ -61,7 +63,16 @@ def variants_of(configurations):
 
 
 def settings(configurations):
-    """A `Table` of the settings in which runs differ, a row per run; None where there are none, or a single run."""
+    """A `Table` of the settings in which runs differ: a row per setting where there is a run for each combination of its
+    values, otherwise a row per run; None where there are none, or a single run.
+    """
     keys = varied(configurations, [name for name in OUTSIDE if name != "seed"])
+    if not keys:
+        return None
     rows = [[values.get(key, "") for key in keys] for values in configurations.values()]
-    return Table(keys, rows, len(keys)) if keys else None
+    taken = [list(dict.fromkeys(column)) for column in zip(*rows)]
+    if len({tuple(row) for row in rows}) == len(rows) == math.prod(map(len, taken)):
+        return Table(
+            ["setting", "values, a job for each combination"], [[key, ", ".join(own)] for key, own in zip(keys, taken)], 2
+        )
+    return Table(keys, rows, len(keys))
