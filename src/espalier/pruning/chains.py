@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from espalier.errors import InputError
+from espalier.pruning.told import adopt
 from espalier.pruning.units import ELEMENTWISE, Column
 
 
@@ -157,6 +158,5 @@ class ShrunkChains:
                 bias = (0 if old.bias is None else old.bias) + (0 if offset is None else offset)
                 fresh.bias.copy_(bias[rows])
                 fresh.bias.requires_grad_(old.bias is None or old.bias.requires_grad)
-            parent, _, short = name.rpartition(".")
-            setattr(small.get_submodule(parent), short, fresh.train(old.training))
+            adopt(small.get_submodule(name), fresh)
         return small

@@ -9,11 +9,12 @@ class Life:
     """What is known of the units in `nodes`, by `Units`: `moved`, which are ever other than zero; `constant`, values of
     constant outputs that can be folded, NaN elsewhere; `live`, which of them something reads that lives.
 
-    free: `Units` -> whether they may go.
+    free: `Units` -> whether they may go.  folds: whether constants go into readers outside of the module, too, which is right
+    where nothing but the identity stands between.
     """
 
-    def __init__(self, nodes, free):
-        self.nodes, self.free = nodes, free
+    def __init__(self, nodes, free, folds):
+        self.nodes, self.free, self.folds = nodes, free, folds
         self.moved = self._moved()
         self.constant = self._constant()
         self.live = self._live()
@@ -52,7 +53,9 @@ class Life:
                 value = torch.relu(bias) if _relu(one) else torch.tanh(bias)
                 still = ~incoming(one) & (value != 0) & (one.get("weight_hh").detach().cpu() == 0).all(0)
                 others = [column for column in one.feeds if column.reader is not one]
-                if others and all(column.linear or column.reader.get("bias_ih") is not None for column in others):
+                inside = all(column.reader is not None and column.reader.module == one.module for column in others)
+                biased = all(column.linear or column.reader.get("bias_ih") is not None for column in others)
+                if others and biased and (inside or self.folds):
                     values[still] = value[still]
             found[one] = values
         return found

@@ -16,11 +16,11 @@ class Narrow:
     """What `shrink` would do with what was found: `removed`, a list of groups; `keep`, (module, layer, direction) -> numbers of
     the units that stay; `lines`, for people.
 
-    Raises: InputError if all units of a layer are dead.
+    folds: whether constants other than zero go into biases.  Raises: InputError if all units of a layer are dead.
     """
 
-    def __init__(self, found: Found):
-        self.found, self.model = found, found.model
+    def __init__(self, found: Found, folds=True):
+        self.found, self.model, self.folds = found, found.model, folds
         self.parameters = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
         for name, (place, first, last) in found.views.items():
             self.parameters[name] = self.parameters[place].detach()[first:last]
@@ -157,7 +157,7 @@ class Narrow:
         owner, _ = self.found.owner(reader[0])
         if value == 0:
             return True
-        if value != value:
+        if value != value or not self.folds:
             return False
         if isinstance(owner, nn.Conv1d):
             return not any(owner.padding) if not isinstance(owner.padding, str) else owner.padding == "valid"
@@ -261,6 +261,7 @@ class Narrow:
         for name in names:
             place, _, short = name.rpartition(".")
             setattr(small.get_submodule(place), short, fresh)
+            small.get_submodule(place)._non_persistent_buffers_set.discard(short)  # nobody makes it anew at this width
 
     def _tell_widths(self, small):
         """Set what torch's layers know of their own widths."""

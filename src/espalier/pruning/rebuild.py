@@ -23,6 +23,8 @@ KINDS = {
     ),
     nn.BatchNorm1d: (("num_features",), {"eps": 1e-5, "momentum": 0.1, "affine": True, "track_running_stats": True}),
 }
+#: Modules of torch with parameters of any width beside those, which are set by themselves.
+HOLDERS = (nn.PReLU, nn.ParameterList, nn.ParameterDict)
 
 
 def lines(model, file):
@@ -50,21 +52,24 @@ def _parameters(model):
     for place, module in model.named_modules():
         known = type(module) in (*RECURRENT, *KINDS)
         for short, one in (*module._parameters.items(), *module._buffers.items()):
-            if one is None:
+            if one is None or short in module._non_persistent_buffers_set:
                 continue
             name = f"{place}.{short}" if place else short
             if id(one) in first:
                 told.append(f"{_path(name)} = {_path(first[id(one)])}")
                 continue
             first[id(one)] = name
-            if not known and not type(module).__module__.startswith("torch.nn"):
+            if not known and (isinstance(module, HOLDERS) or not type(module).__module__.startswith("torch.nn")):
                 made = f"torch.empty({tuple(one.shape)}, dtype={one.dtype})"
-                told.append(f"{_path(name)} = " + (f"torch.nn.Parameter({made})" if isinstance(one, nn.Parameter) else made))
+                if isinstance(one, nn.Parameter):
+                    told.append(f"{_path(name)} = torch.nn.Parameter({made})")
+                else:
+                    told.append(f"{_path(place)}.register_buffer({short!r}, {made})")
     return told
 
 
 def _path(name):
-    return "model" + "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in name.split("."))
+    return "model" + "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in name.split(".") if part)
 
 
 def _call(module):

@@ -81,8 +81,10 @@ def given(example):
     return (example.cpu() if isinstance(example, torch.Tensor) else example,), {}
 
 
-def maker(model, example=None):
-    """The inputs of a model as a function from (batch, time) to a tuple of tensors.  Raises: InputError if nobody can tell."""
+def maker(model, example=None, linear=False):
+    """The inputs of a model as a function from (batch, time) to a tuple of tensors.  linear: whether a linear layer that comes
+    first may tell too, though nobody knows whether it takes sequences.  Raises: InputError if nobody can tell.
+    """
     own = getattr(model, "example", None)
     if callable(example):
         return lambda batch, time: _tuple(example(batch, time))
@@ -91,27 +93,32 @@ def maker(model, example=None):
         return lambda batch, time: given
     if callable(own):
         return own
-    for name, module in model.named_modules():
-        guess = _guess(name, module)
-        if guess is None:
-            continue
-        try:
-            with torch.no_grad():
-                model(*guess(2, 6))
+    first = next(filter(None, (_guesses(module, linear) for module in model.modules())), ())
+    for guess in first:
+        with contextlib.suppress(Exception):  # whatever the model says to inputs it does not take, or to being copied
+            runner = copy.deepcopy(model).eval()
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                runner(*guess(2, 6))
             return guess
-        except Exception:  # whatever the model says to inputs it does not take
-            break
     raise InputError(f"what does {type(model).__name__} take? say example=(tensor, ...), or a function from (batch, time)")
 
 
-def _guess(name, module):
-    """Inputs by the first module that can tell: tokens for an embedding, features for a recurrent one."""
+def _guesses(module, linear):
+    """Inputs that a model may take whose first layer this is: tokens for an embedding, features for a recurrent or linear one,
+    of sequences or not.
+    """
     if isinstance(module, nn.Embedding):
-        return lambda batch, time: (torch.randint(module.num_embeddings, (batch, time)),)
+        return [lambda batch, time: (torch.randint(module.num_embeddings, (batch, time)),)]
     if isinstance(module, nn.RNNBase):
         size = (lambda b, t: (b, t)) if module.batch_first else (lambda b, t: (t, b))
-        return lambda batch, time: (torch.randn(*size(batch, time), module.input_size, dtype=module.weight_ih_l0.dtype),)
-    return None
+        return [lambda batch, time: (torch.randn(*size(batch, time), module.input_size, dtype=module.weight_ih_l0.dtype),)]
+    if linear and isinstance(module, nn.Linear):
+        width, dtype = module.in_features, module.weight.dtype
+        return [
+            lambda batch, time: (torch.randn(batch, time, width, dtype=dtype),),
+            lambda batch, time: (torch.randn(batch, width, dtype=dtype),),
+        ]
+    return []
 
 
 def _tuple(example):

@@ -1,5 +1,8 @@
 """Shrink: remove dead hidden units physically. The smaller network is the same function."""
 
+import functools
+import warnings
+
 import torch
 
 from espalier.errors import InputError
@@ -10,13 +13,20 @@ from espalier.pruning.running import kept_states, maker
 from espalier.pruning.same import Beside, adapt, widths_of, without
 from espalier.pruning.selection import refuse_compiled
 from espalier.pruning.told import Plan, Shrinking
+from espalier.pruning.trained import difference_in_training
 from espalier.pruning.units import recurrent_modules, refuse_unusual, split_readers
+
+#: Told where a smaller network was not compared.
+UNCHECKED = (
+    "not checked: what it takes is not known, say example=...; it is assumed that between its layers and their readers",
+    "  nothing stands but element-wise functions that keep zero at zero",
+)
 
 
 @torch.no_grad()
 def plan(model, readers=None, example=None):
     """The `Plan` of shrinking a model; the model stays as it is. Arguments and errors as for `shrink`."""
-    return _plan_of(*_works(model, readers)) if example is None else _narrowing(model, readers, example)[1]
+    return _shrink_told(model, readers)[1] if example is None else _narrowing(model, readers, example)[1]
 
 
 @torch.no_grad()
@@ -40,18 +50,16 @@ def shrink(model, readers=None, say=print, example=None):
 
     Returns: a model of the same class, of plain torch modules; its `kept` says which units stay, as in a `Plan`. It was run
     beside the large one on inputs of several shapes where these can be made: from the example, or what the first module takes.
+    That is in evaluation, and on the way through the model that the example takes; with an example it is compared in training
+    too, dropout aside, and warned about where something reads what goes only there.
     Raises: InputError if it is another function, all units of a layer are dead, a reader is missing or impossible, parameters
     are shared (but with an example) or on the meta device.
     """
     if example is not None:
         return _shrink_found(model, readers, say or _silent, example)
-    chains, work = _works(model, readers)
-    planned = _plan_of(chains, work)
-    for line in planned.lines if say else ():
+    small, planned, checked = _shrink_told(model, readers)
+    for line in (*planned.lines, *(() if checked else UNCHECKED)) if say else ():
         say(line)
-    small = work.build() if work else model
-    small = chains.build(small) if chains else small
-    _compare(model, small, planned, say or _silent)
     small.kept = planned.keep
     return small
 
@@ -67,8 +75,12 @@ def _narrowing(model, readers, example):
     found = Found(model, example)
     found.check(readers)
     narrow = Narrow(found)
+    return narrow, _planned(narrow)
+
+
+def _planned(narrow):
     hidden = {key[0]: len(units) for key, units in narrow.keep.items()}
-    return narrow, Plan(narrow.keep, hidden, narrow.folded, narrow.lines)
+    return Plan(narrow.keep, hidden, narrow.folded, narrow.lines)
 
 
 def _refuse_unreached(model, small, found):
@@ -96,9 +108,29 @@ def _shrink_found(model, readers, say, example):
     _refuse_states(model)
     beside = Beside(model, example)
     narrow, planned = _narrowing(model, readers, example)
-    for line in planned.lines:
+    small, lines, trained = _smaller(model, beside, narrow, planned)
+    if planned.folded and trained > beside.tolerance:  # a constant that is another one in training, behind dropout or a norm
+        narrow = Narrow(narrow.found, folds=False)
+        planned = _planned(narrow)
+        small, lines, trained = _smaller(model, beside, narrow, planned)
+    if trained > beside.tolerance:
+        warnings.warn(
+            f"in training the smaller network is another function: it differs by {trained:.1e}, for something reads what goes "
+            "only there; in evaluation it is the same",
+            stacklevel=4,
+        )
+    for line in (*planned.lines, *lines):
         say(line)
-    small, inputs, outputs = narrow.build(), {}, {}
+    small.kept = planned.keep
+    return small
+
+
+def _smaller(model, beside, narrow, planned):
+    """(the smaller model, lines for people, the difference in training, 0 where it cannot be told).
+
+    Raises: InputError if it is another function.
+    """
+    small, inputs, outputs, lines = narrow.build(), {}, {}, []
     beside.folded = bool(planned.folded)
     _refuse_unreached(model, small, narrow.found)
     for group in narrow.removed:
@@ -117,36 +149,48 @@ def _shrink_found(model, readers, say, example):
 
     for what, narrower in (("input", inputs), ("output", outputs)):
         for number, gone in {number: len(gone) for ((number, _), _), gone in narrower.items()}.items():
-            say(f"{what} {number} gets narrower by {gone}")
+            lines.append(f"{what} {number} gets narrower by {gone}")
     adapted, left = adapt(small, widths_of(model, small), differs)
-    for told, names in (("set to the new width", adapted), ("equal to an old width, left as it is", left)):
+    for told, names in (
+        ("set to the new width", adapted), ("equal to an old width, left as it is", left),
+        ("not reached by the example, left as it is", narrow.found.probe.unreached),
+    ):  # fmt: skip
         if names:
-            say(f"{told}: {', '.join(names)}")
-    _refuse_other(beside, *beside.difference(small, inputs, narrowed))
-    difference, _ = beside.difference(small, inputs, narrowed)
+            lines.append(f"{told}: {', '.join(names)}")
+    difference, place = beside.difference(small, inputs, narrowed)
+    _refuse_other(beside, difference, place)
     places = [name.rpartition(".") for name in adapted]
     small.adapted = {
         ".".join(filter(None, (place, name))): getattr(small.get_submodule(place), name) for place, _, name in places
     }
-    say(f"equal to {difference:.1e} on {len(beside.expected)} inputs of {beside.shapes} shapes")
-    small.kept = planned.keep
-    return small
+    lines.append(f"equal to {difference:.1e} on {len(beside.expected)} inputs of {beside.shapes} shapes")
+    return small, lines, difference_in_training(beside, small, inputs, narrowed) or 0.0
 
 
-def _compare(model, small, planned, say):
-    """Run both on inputs that can be made without an example; where none can, say that it was not checked.
+def _shrink_told(model, readers):
+    """(a smaller model, its `Plan`, whether it was run beside the large one on inputs that can be made without an example).
 
-    Raises: InputError if they differ.
+    Constants go into the biases of readers where that is seen to be the same: functions may stand between.
+    Raises: InputError if it is another function.
     """
+    _works(model, readers, True)  # refuses what cannot be, before anything is run
     try:
-        make = maker(model)
+        make = maker(model, linear=True)
         beside = Beside(model, lambda batch, time: make(batch, time))
     except InputError:
-        say("not checked: what it takes is not known, say example=...; it is assumed that between its layers and their readers")
-        say("  nothing stands but element-wise functions that keep zero at zero")
-        return
-    beside.folded = bool(planned.folded)
-    _refuse_other(beside, *beside.difference(small, None, lambda *outputs: _narrowed(model, small, planned, *outputs)))
+        beside = None
+    for folds in (True, False) if beside else (False,):
+        chains, work = _works(model, readers, folds)
+        planned = _plan_of(chains, work)
+        small = work.build() if work else model
+        small = chains.build(small) if chains else small
+        if beside is None:
+            return small, planned, False
+        beside.folded = bool(planned.folded)
+        differs = beside.difference(small, None, functools.partial(_narrowed, model, small, planned))
+        if differs[0] <= beside.tolerance:
+            return small, planned, True
+    _refuse_other(beside, *differs)
 
 
 def _refuse_other(beside, difference, place):
@@ -182,7 +226,7 @@ def _narrowed(model, small, planned, number, large, ours):
     return min(candidates, key=lambda one: float((one - ours).abs().nan_to_num().max()) if one.numel() else 0.0, default=large)
 
 
-def _works(model, readers):
+def _works(model, readers, folds):
     """What is to be done about chains of linear layers, and about recurrent modules; None where there are none.
 
     The two do not touch each other: a chain begins with the rows of what reads recurrent units.
@@ -192,7 +236,7 @@ def _works(model, readers):
     found = find_chains(model, linear)
     refuse_unusual(model, {name for one in found for name in (*one.rows, *(column.name for column in one.feeds))})
     chains = ShrunkChains(found) if found else None
-    return chains, None if chains and not recurrent_modules(model) else Shrinking(model, readers)
+    return chains, None if chains and not recurrent_modules(model) else Shrinking(model, readers, folds)
 
 
 def _plan_of(chains, work):

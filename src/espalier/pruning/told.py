@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from espalier.errors import InputError
 from espalier.pruning.life import Life
+from espalier.pruning.same import WIDTHS
 from espalier.pruning.units import all_units, check_readers, refuse_unusual
 
 
@@ -30,9 +31,11 @@ class Plan:
 
 
 class Shrinking:
-    """What is to be done about the recurrent modules of a model whose readers are told: `plan`, and `build`."""
+    """What is to be done about the recurrent modules of a model whose readers are told: `plan`, and `build`.  folds: as `Life`
+    has it.
+    """
 
-    def __init__(self, model, readers):
+    def __init__(self, model, readers, folds):
         self.model = model
         self.readers = check_readers(model, readers)
         self.nodes = all_units(model, self.readers)
@@ -41,7 +44,7 @@ class Shrinking:
         self.free = {one: one.projected or one.module in named for one in self.nodes}
         involved = {name for one in self.nodes for name in (*one.rows, *(column.name for column in one.feeds))}
         refuse_unusual(model, involved)
-        life = Life(self.nodes, self.free)
+        life = Life(self.nodes, self.free, folds)
         self.moved, self.constant, self.live = life.moved, life.constant, life.live
         self.plan = self._plan()
 
@@ -86,11 +89,11 @@ class Shrinking:
         offsets = self._offsets()
         for name, module in self.owners.items():
             fresh = self._recurrent(name, module, [one for one in self.nodes if one.module == name], offsets)
-            small = _put(small, name, fresh)
+            adopt(small.get_submodule(name), fresh)
         for source, readers in self.readers.items():
             for reader, copies in readers:
                 if isinstance(modules[reader], nn.Linear):
-                    small = _put(small, reader, self._linear(modules[reader], source, copies, offsets))
+                    adopt(small.get_submodule(reader), self._linear(modules[reader], source, copies, offsets))
         return small
 
     def _offsets(self):
@@ -134,7 +137,7 @@ class Shrinking:
                 parameter = getattr(fresh, f"{kind}{one.suffix}")
                 parameter.copy_(_pick(values, picked, columns))
                 parameter.requires_grad_(old.requires_grad)
-        return fresh.train(module.training)
+        return fresh
 
     def _inputs(self, one):
         """Columns of `weight_ih` that stay, -1 for zero ones."""
@@ -168,7 +171,7 @@ class Shrinking:
         if fresh.bias is not None:
             fresh.bias.copy_((module.bias.detach() if module.bias is not None else 0) + (0 if fold is None else fold))
             fresh.bias.requires_grad_(module.bias is None or module.bias.requires_grad)
-        return fresh.train(module.training)
+        return fresh
 
 
 def _pick(values, rows, columns=None):
@@ -178,10 +181,10 @@ def _pick(values, rows, columns=None):
     return F.pad(values, (0, 1, 0, 1))[rows][:, columns]
 
 
-def _put(model, name, module):
-    """Put a module in the place `name` of a model; returns the model, which is the module itself for the empty name."""
-    if not name:
-        return module
-    parent, _, short = name.rpartition(".")
-    setattr(model.get_submodule(parent), short, module)
-    return model
+def adopt(module, fresh):
+    """Give a module the parameters and widths of another of its type: its hooks, and what else it holds, stay."""
+    for name, parameter in fresh.named_parameters(recurse=False):
+        setattr(module, name, parameter)
+    for name in WIDTHS:
+        if hasattr(fresh, name):
+            setattr(module, name, getattr(fresh, name))
