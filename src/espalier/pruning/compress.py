@@ -4,7 +4,7 @@ import copy
 
 from espalier.errors import InputError
 from espalier.pruning.costs import latency, size
-from espalier.pruning.prune import prune
+from espalier.pruning.prune import make_masks
 from espalier.pruning.running import maker
 from espalier.pruning.shrink import shrink
 
@@ -70,9 +70,7 @@ class _Tries:
         self.rows = []
 
     def measured(self, model):
-        mode = model.training
-        found = size(model.eval(), self.inputs, STEPS)
-        model.train(mode)
+        found = size(model, self.inputs, STEPS)
         return {name: found[name] for name in ("parameters", "bytes", "multiply_adds")}
 
     def cut(self, percent, trained):
@@ -80,7 +78,8 @@ class _Tries:
         network = copy.deepcopy(self.model)
         for k in range(1, self.rounds + 1 if trained else 2):
             part = percent * (1 - (1 - k / self.rounds) ** 3) if trained else percent
-            masks = prune(network, structure="unit", percent=part, example=self.example, **self.how)
+            masks = make_masks(network, structure="unit", percent=part, example=self.example, **self.how)
+            masks.cut(network)
             if trained and self.train:
                 self.train(network, masks)
                 masks.weights(network)
@@ -88,11 +87,7 @@ class _Tries:
         after = self.measured(small)
         row = {"percent": round(percent, 4), **{name: after[name] / self.before[name] for name in after}}
         if "latency" in self.goals:
-            modes = [one.training for one in (self.model, small)]
-            pair = {"before": self.model.eval(), "after": small.eval()}
-            slow, fast = latency(pair, self.inputs(1, STEPS), self.repeats)
-            for one, mode in zip((self.model, small), modes):
-                one.train(mode)
+            slow, fast = latency({"before": self.model, "after": small}, self.inputs(1, STEPS), self.repeats)
             row["latency"] = fast / slow
         row["kept"] = {
             f"{name}, layer {layer}" + ", reverse" * side: len(units) for (name, layer, side), units in small.kept.items()
@@ -115,17 +110,18 @@ class _Tries:
 
     def by_size(self, precision):
         """The fewest units that a share asks for, then trained and judged."""
-        low, high, found = 0.0, None, None
-        for percent in (50.0, 75.0, 90.0, 95.0, 98.0):
+        low, high, most, found = 0.0, None, 100.0, None
+        ways = [50.0, 75.0, 90.0, 95.0, 98.0]
+        while high is None and ways:
+            percent = ways.pop(0)
             try:
-                small, row = self.cut(percent, False)
-            except InputError as error:
-                found = error
-                break
-            if self.small_enough(row):
-                high = percent
-                break
-            low = percent
+                row = self.cut(percent, False)[1]
+            except InputError as error:  # a layer would be left without units: less may do
+                found, most, ways = error, percent, []
+            else:
+                low, high = (low, percent) if self.small_enough(row) else (percent, None)
+            if high is None and not ways and found and most - low > precision:
+                ways = [(low + most) / 2]
         if high is None:
             told = "" if found is None else f" ({found})"
             raise InputError(f"compress: {self._asked()} is not reached by removing {low:g} % of the units{told}")

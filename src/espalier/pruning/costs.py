@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from espalier.pruning.csr import CsrLayer, CsrLinear, to_csr
-from espalier.pruning.running import maker
+from espalier.pruning.running import called, maker, untouched
 
 #: Time steps of the sequences that multiply-adds and latency are told for.
 STEPS = 32
@@ -29,29 +29,29 @@ def costs(models, example=None, steps=STEPS, batches=BATCHES, repeats=30, thread
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    modes = {name: model.training for name, model in models.items()}
     try:
-        inputs = maker(next(iter(models.values())), example)
-        rows = [{"name": name, **size(model.eval(), inputs, steps)} for name, model in models.items()]
-        for batch in batches:
-            for row, seconds in zip(rows, latency(models, inputs(batch, steps), repeats)):
-                row |= {f"ms_{batch}{end}": 1000 * value for end, value in zip(("", "_low", "_high"), seconds)}
+        with untouched(*models.values()):
+            inputs = maker(next(iter(models.values())), example)
+            rows = [{"name": name, **size(model, inputs, steps)} for name, model in models.items()]
+            for batch in batches:
+                for row, seconds in zip(rows, latency(models, inputs(batch, steps), repeats)):
+                    row |= {f"ms_{batch}{end}": 1000 * value for end, value in zip(("", "_low", "_high"), seconds)}
         return [{**row, "repeats": repeats} for row in rows]
     finally:
         torch.set_num_threads(before)
-        for name, model in models.items():
-            model.train(modes[name])
 
 
 def latency(models, inputs, repeats):
-    """(median, lower, upper quartile) of the seconds of a forward pass of each model, in turns."""
+    """(median, lower, upper quartile) of the seconds of a forward pass of each model in evaluation, in turns."""
     taken = {name: [] for name in models}
-    with torch.inference_mode():
+    with untouched(*models.values()), torch.inference_mode():
+        for model in models.values():
+            model.eval()
         for _ in range(repeats):
             for name, model in models.items():
-                model(*inputs)
+                called(model, inputs)
                 started = time.perf_counter()
-                model(*inputs)
+                called(model, inputs)
                 taken[name].append(time.perf_counter() - started)
     return [quartiles(values) for values in taken.values()]
 
@@ -76,7 +76,8 @@ def size(model, inputs, steps):
         for matrix in layer.matrices:
             total += sum(part.nbytes for part in (matrix.values(), matrix.col_indices(), matrix.crow_indices()))
         total += sum(bias.nbytes for bias in layer.biases)
-    products = multiply_adds(model, inputs(1, steps))
+    with untouched(model):
+        products = multiply_adds(model.eval(), inputs(1, steps))
     return {"parameters": parameters, "nonzero": nonzero, "bytes": total, "multiply_adds": products}
 
 
@@ -120,8 +121,8 @@ def multiply_adds(model, inputs):
     handles = [layer.register_forward_pre_hook(before) for layer in layers]
     handles += [layer.register_forward_hook(after) for layer in layers]
     try:
-        with torch.inference_mode(), counter:
-            model(*inputs)
+        with untouched(model), torch.inference_mode(), counter:
+            called(model, inputs)
     finally:
         for handle in handles:
             handle.remove()

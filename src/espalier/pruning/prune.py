@@ -13,6 +13,7 @@ from espalier.pruning.found import Found
 from espalier.pruning.rules import RULES
 from espalier.pruning.scores import SCORES
 from espalier.pruning.structures import STRUCTURES
+from espalier.pruning.unit_scores import UNIT_SCORES
 
 
 def check_percent(percent):
@@ -62,12 +63,16 @@ def make_masks(
     for name, value, known in (("structure", structure, STRUCTURES), ("rule", rule, RULES)):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    if rule == "redundant" and (structure != "unit" or score not in ("variation", UNIT_SCORES["variation"])):
+        raise InputError("rule=redundant goes by what score=variation says of hidden units: add both, structure=unit too")
     context = Context(
         model, data, generator or torch.Generator().manual_seed(0), backward, loss, targets, {} if memory is None else memory
     )
     if structure == "unit":
         if target != "both" or rule == "percentile":
             raise InputError("a unit goes as a whole: structure=unit takes target=both and rule=exact")
+        if gates or keep_diagonal:
+            raise InputError("gates and keep_diagonal are of single weights and blocks, not of structure=unit")
         if example is not None:
             found = context.memory.get("found") or Found(model, example)  # the same whatever the percent
             context.memory["found"] = found

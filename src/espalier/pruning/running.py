@@ -82,7 +82,7 @@ def given(example):
 
 
 def maker(model, example=None, linear=False):
-    """The inputs of a model as a function from (batch, time) to a tuple of tensors.  linear: whether a linear layer that comes
+    """The inputs of a model as a function from (batch, time) to what `called` takes.  linear: whether a linear layer that comes
     first may tell too, though nobody knows whether it takes sequences.  Raises: InputError if nobody can tell.
     """
     own = getattr(model, "example", None)
@@ -122,7 +122,38 @@ def _guesses(module, linear):
 
 
 def _tuple(example):
-    return tuple(example) if isinstance(example, (tuple, list)) else (example,)
+    if isinstance(example, Mapping):
+        return example
+    return tuple(example) if isinstance(example, (tuple, list)) and not isinstance(example, PackedSequence) else (example,)
+
+
+def called(model, inputs):
+    """What a model gives out for what `maker` makes: a tuple of arguments, or a dict of them by name."""
+    return model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
+
+
+@contextlib.contextmanager
+def untouched(*models):
+    """Within the block models may be run; after it their modes, what they keep in attributes and buffers, and torch's state of
+    random numbers are as before.
+    """
+    before = []
+    for module in [module for model in models for module in model.modules()]:
+        buffers = [(name, one, None if one is None else one.clone()) for name, one in module._buffers.items()]
+        before.append((module, dict(module.__dict__), buffers))
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for module, attributes, buffers in before:
+            for name in module.__dict__.keys() - attributes.keys():
+                del module.__dict__[name]
+            module.__dict__.update(attributes)
+            module._buffers.clear()
+            for name, one, values in buffers:
+                if one is not None and not torch.equal(one, values):
+                    one.detach().copy_(values)
+                module._buffers[name] = one
 
 
 def doubled(values):

@@ -178,7 +178,7 @@ def units_together(model, found, percent, score, scope, modules, rule, context):
         value = -math.inf if dead else math.inf if group.fixed else mean
         owner = min((one for one, _ in mine), key=lambda one: one.hidden)  # the narrowest layer can spare the fewest
         pooled.setdefault(UNIT_SCOPES[scope](owner), []).append((group, value))
-    masks = {}
+    masks, left = {}, set()
     for members in pooled.values():
         kept = RULES[rule](torch.tensor([value for _, value in members], dtype=torch.float64), percent).tolist()
         place = members[0][0].units[0][0].place
@@ -187,6 +187,7 @@ def units_together(model, found, percent, score, scope, modules, rule, context):
         for (group, _), stays in zip(members, kept):
             if not stays and group.fixed:
                 raise InputError(f"percent={percent:g}: units of {place} cannot go, {group.fixed}; lower percent")
+            left.update(one for one, _ in group.units if stays)
             for name, rows in found.rows_of(group):
                 mask = found.mask_of(masks, name)
                 if not stays:
@@ -195,6 +196,9 @@ def units_together(model, found, percent, score, scope, modules, rule, context):
                 mask = found.mask_of(masks, name)
                 if mask is not None and not stays:
                     mask.select(dim, index).fill_(False)
+    emptied = next((one for one in chosen if one not in left), None)
+    if emptied:
+        raise InputError(_all_gone(percent, emptied, scope))
     compensated = getattr(score, "compensated", None)
     return Masks(masks, compensated and compensated(chosen, masks, context))
 
@@ -227,10 +231,7 @@ def units(model, percent, score, scope, modules, rule, readers, context):
         kept = RULES[rule](torch.cat([found for _, found in members]), percent)
         for (one, _), part in zip(members, kept.split([one.hidden for one, _ in members])):
             if not part.any():
-                raise InputError(
-                    f"percent={percent:g} would remove all {one.hidden} units of {one.place}; lower it"
-                    + (", or use scope=tensor, which takes the same share of every layer" if scope == "global" else "")
-                )
+                raise InputError(_all_gone(percent, one, scope))
             gone = torch.nonzero(~part).flatten()
             for name in one.rows:
                 masks[name][one.rows_of(gone)] = False
@@ -238,3 +239,8 @@ def units(model, percent, score, scope, modules, rule, readers, context):
                 masks[column.name][:, column.of(gone)] = False
     compensated = getattr(score, "compensated", None)
     return Masks(masks, compensated and compensated(chosen, masks, context))
+
+
+def _all_gone(percent, one, scope):
+    even = "" if scope == "tensor" else ", or use scope=tensor, which takes the same share of every layer"
+    return f"percent={percent:g} would remove all {one.hidden} units of {one.place}; lower it{even}"
