@@ -6,11 +6,9 @@ import math
 import textwrap
 
 import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from scipy import stats
 
 from espalier.runs import files
@@ -43,11 +41,17 @@ def styles(keys):
 
 
 def save(figure, folder, name):
-    """`name.png` and `name.svg`, each whole and nothing of it cut; the figure is closed."""
+    """`name.png` and `name.svg`, each whole and nothing of it cut."""
     for kind, content in rendered(figure).items():
         with files.whole(folder / f"{name}.{kind}") as file:
             file.write(content)
-    plt.close(figure)
+
+
+def subplots(rows, columns, size):
+    """A figure of so many inches and its axes `(rows, columns)`, outside of pyplot, whose windows are the user's."""
+    figure = Figure(figsize=size)
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def rendered(figure):
@@ -70,7 +74,7 @@ def grid(count, width=4.2, height=3.2, columns=None):
     """A figure and `count` axes, at most four side by side; three, where the targets of each cell fill a row."""
     columns = columns or (3 if count % 3 == 0 else 2 if count == 4 else min(count, 4))
     rows = math.ceil(count / columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
+    figure, axes = subplots(rows, columns, (width * columns, height * rows))
     for axis in axes.flat[count:]:
         axis.set_axis_off()
     return figure, list(axes.flat[:count])

@@ -1,7 +1,6 @@
 """Figures of redundant units: how the shares of units vary over sequences, and the two points that decide."""
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -19,6 +18,7 @@ from espalier.analysis.drawing import (
     repetitions,
     save,
     style,
+    subplots,
 )  # fmt: skip
 from espalier.analysis.tables import NAMES, of_series, series, titled
 
@@ -36,7 +36,7 @@ def draw(folder, passes):
     passes: (title, shares `(sequences, units)` of the units that are left, points `(units, 2)`, middle `(2,)`).
     """
     places = np.unique(np.linspace(0, len(passes) - 1, min(MOST, len(passes))).round().astype(int))
-    figure, axes = plt.subplots(len(places), 2, figsize=(11, 3.0 * len(places)), squeeze=False)
+    figure, axes = subplots(len(places), 2, (11, 3.0 * len(places)))
     for (left, right), place in zip(axes, places):
         title, shares, points, middle = passes[place]
         order = np.argsort(-shares.mean(0), kind="stable")
@@ -113,7 +113,7 @@ def draw_forecast(folder, came, said, metric):
 
     came: values, window after window; said: title of a network -> as many values.
     """
-    figure, axis = plt.subplots(figsize=(11, 3.6))
+    figure, ((axis,),) = subplots(1, 1, (11, 3.6))
     axis.plot(came, color="#6f6f6f", linewidth=1.6, label="what came")
     for place, (title, values) in enumerate(said.items()):
         error = np.sqrt(np.square(values - came).mean())

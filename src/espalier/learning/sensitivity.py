@@ -21,7 +21,7 @@ def sensitivity(model, evaluate, percents=(0, 20, 40, 60, 80, 90, 95), score="ma
     Returns: a list of dicts: `layer`, `kind`, `gate` (a letter, or empty: all of it), `percent`, `quality`.
     Raises: InputError if there is nothing to prune.
     """
-    rows, parts = [], list(_parts(model))
+    rows, parts, percents = [], list(_parts(model)), list(percents)
     if not parts:
         raise InputError(f"{type(model).__name__} holds no recurrent or linear layer")
     for weight, gate, letter in parts:

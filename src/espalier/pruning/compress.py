@@ -87,7 +87,7 @@ class _Tries:
         after = self.measured(small)
         row = {"percent": round(percent, 4), **{name: after[name] / self.before[name] for name in after}}
         if "latency" in self.goals:
-            slow, fast = latency({"before": self.model, "after": small}, self.inputs(1, STEPS), self.repeats)
+            (slow, *_), (fast, *_) = latency({"before": self.model, "after": small}, self.inputs(1, STEPS), self.repeats)
             row["latency"] = fast / slow
         row["kept"] = {
             f"{name}, layer {layer}" + ", reverse" * side: len(units) for (name, layer, side), units in small.kept.items()

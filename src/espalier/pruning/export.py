@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from espalier.errors import InputError
@@ -14,6 +15,7 @@ from espalier.runs import files
 KINDS = {".onnx": ("onnx",), ".pt": ("torch",), ".c": ("c",), "": ("onnx", "torch")}
 
 
+@torch.random.fork_rng(devices=[])
 def export(model, path, example=None, say=print, names=None, stream=False, quantize=None, layout=None):
     """Write a network to `path`: `.onnx`; `.pt`, a state dict, with a `.py` of the lines that rebuild the network beside it;
     `.c`, a program of its own with its header beside it; without suffix, the first two.
@@ -59,6 +61,11 @@ def export(model, path, example=None, say=print, names=None, stream=False, quant
     if not isinstance(model, nn.Module):
         raise InputError(f"export takes a torch.nn.Module, got {type(model).__name__}")
     _refuse_meta(model)
+    for suffix, mark in ((".py", "load_state_dict(torch.load("), (".h", "written by espalier")):
+        other = path.with_suffix(suffix)
+        beside = "torch" in KINDS[path.suffix] if suffix == ".py" else "c" in KINDS[path.suffix]
+        if beside and other.exists() and mark not in other.read_text(encoding="utf-8", errors="replace"):
+            raise InputError(f"{other} would be written beside it, and is there and not ours: take another name")
     told = []
     if "onnx" in KINDS[path.suffix]:
         given = maker(model) if example is None else example

@@ -6,9 +6,8 @@ import importlib.util
 import inspect
 import io
 import logging
-import statistics
+import os
 import tempfile
-import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+import espalier
 from espalier.errors import InputError
+from espalier.pruning.onnx_session import run, session_of
 from espalier.pruning.running import SHAPE, flat, restore, state_of, tensors, with_tensors
 from espalier.pruning.same import several
 from espalier.runs import files
@@ -48,7 +49,7 @@ def write(model, path, example, names=None, stream=False, quantize=None):
         if any(kind not in inputs.varies for kind in free):
             continue
         axes = _axes(named, inputs, flattened, free)
-        content = _exported(flattened, first, named, axes, type(model).__name__)
+        content, decided = _exported(flattened, first, named, axes, type(model).__name__)
         try:
             difference, shapes = _compare(flattened, content, named[0], inputs, free)
             break
@@ -66,6 +67,7 @@ def write(model, path, example, names=None, stream=False, quantize=None):
     fixed = [kind for kind in inputs.varies if kind not in free]
     if fixed:
         notes.append(f"{' and '.join(fixed)} cannot vary: the file holds a loop over steps, or a size, as in the example")
+    notes += [f"{place}: what Python decides or computes there is written as it came out for the example" for place in decided]
     row["inputs"] = named[0]
     return row | more | ({"note": "; ".join(notes)} if notes else {})
 
@@ -226,11 +228,15 @@ def _axes(named, inputs, flattened, free):
 
 
 def _exported(network, values, named, axes, name):
+    """(the file, places in the user's code where the tracer saw a branch or a number that it cannot follow)."""
     content = io.BytesIO()
     try:
         quiet = io.StringIO()  # the tracer prints what it could not do
-        with warnings.catch_warnings(), torch.no_grad(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-            warnings.simplefilter("ignore")  # of the tracer, about what the check finds
+        with (
+            warnings.catch_warnings(record=True) as told, torch.no_grad(), contextlib.redirect_stdout(quiet),
+            contextlib.redirect_stderr(quiet),
+        ):  # fmt: skip
+            warnings.simplefilter("always")
             torch.onnx.export(
                 network, tuple(values), content, input_names=named[0], output_names=named[1], opset_version=17, dynamo=False,
                 dynamic_axes={name: own for name, own in axes.items() if own},
@@ -238,40 +244,11 @@ def _exported(network, values, named, axes, name):
     except Exception as error:  # whatever the tracer says
         first = (str(error).strip().splitlines() or [""])[0]
         raise InputError(f"{name} cannot be written to ONNX: {type(error).__name__}: {first}") from None
-    return content.getvalue()
-
-
-def session_of(content):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # of an operator that it does not have
-        raise InputError(f"onnxruntime does not run the network: {str(error).splitlines()[0]}") from None
-
-
-def run(session, names, values):
-    feed = {name: value.numpy() for name, value in zip(names, values) if name in {i.name for i in session.get_inputs()}}
-    try:
-        return [torch.from_numpy(one) for one in session.run(None, feed)]
-    except Exception as error:  # of a shape that it does not take
-        raise InputError(f"onnxruntime does not run the network: {str(error).splitlines()[0]}") from None
-
-
-def milliseconds(row, values, repeats=30):
-    """Median time of a forward pass of an exported file by onnxruntime, on one thread.  row: what `export` returned; values:
-    its inputs, flat.
-    """
-    session, taken = session_of(Path(row["path"]).read_bytes()), []
-    for k in range(repeats + 2):
-        started = time.perf_counter()
-        run(session, row["inputs"], values)
-        if k > 1:  # the first two warm up
-            taken.append(1000 * (time.perf_counter() - started))
-    return statistics.median(taken)
+    known = tuple(f"{Path(module.__file__).parent}{os.sep}" for module in (torch, espalier))
+    places = [(one.filename, one.lineno) for one in told if issubclass(one.category, torch.jit.TracerWarning)]
+    return content.getvalue(), [
+        f"{Path(file).name}, line {line}" for file, line in dict.fromkeys(places) if not file.startswith(known)
+    ]
 
 
 def _compare(network, content, names, inputs, free):

@@ -23,12 +23,14 @@ UNCHECKED = (
 )
 
 
+@torch.random.fork_rng(devices=[])
 @torch.no_grad()
 def plan(model, readers=None, example=None):
     """The `Plan` of shrinking a model; the model stays as it is. Arguments and errors as for `shrink`."""
     return _shrink_told(model, readers)[1] if example is None else _narrowing(model, readers, example)[1]
 
 
+@torch.random.fork_rng(devices=[])
 @torch.no_grad()
 def shrink(model, readers=None, say=print, example=None):
     """A new model without the dead hidden units of its RNN, GRU and LSTM modules, any depth, both directions, and their cells;

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from espalier.errors import InputError
+from espalier.pruning.running import untouched
 
 
 def watch(units, context, note, score):
@@ -41,7 +42,8 @@ def watch(units, context, note, score):
 
 def read(context, handles):
     """Run the model in evaluation over `context.data`, and remove the hooks."""
-    with torch.no_grad(), evaluating(context.model):
+    with torch.no_grad(), untouched(context.model):
+        context.model.eval()
         try:
             for batch in context.data:
                 context.model(*batch) if type(batch) in (tuple, list) else context.model(batch)  # a PackedSequence is one input
@@ -110,10 +112,11 @@ def single_layer(module, layer):
     more = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
     more |= {"proj_size": module.proj_size} if module.proj_size else {}
     weight = module.weight_ih_l0
-    single = type(module)(
-        inputs, module.hidden_size, bias=module.bias, batch_first=module.batch_first, bidirectional=module.bidirectional,
-        device=weight.device, dtype=weight.dtype, **more,
-    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):  # for weights that are set below
+        single = type(module)(
+            inputs, module.hidden_size, bias=module.bias, batch_first=module.batch_first, bidirectional=module.bidirectional,
+            device=weight.device, dtype=weight.dtype, **more,
+        )  # fmt: skip
     with torch.no_grad():
         for name, parameter in single.named_parameters():
             parameter.copy_(getattr(module, name.replace("_l0", f"_l{layer}")))

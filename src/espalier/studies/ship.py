@@ -8,11 +8,12 @@ from espalier.analysis import worth as figures
 from espalier.errors import InputError
 from espalier.learning.bases import load_base, load_own, rebuild
 from espalier.learning.bench import Bench
-from espalier.pruning import onnx, shrink
+from espalier.pruning import shrink
 from espalier.pruning.c.check import PASSES
 from espalier.pruning.c.network import Network
 from espalier.pruning.costs import STEPS, worth
 from espalier.pruning.export import export
+from espalier.pruning.onnx_session import milliseconds
 from espalier.pruning.running import maker
 from espalier.pruning.units import known_readers
 from espalier.runs import files, progress
@@ -107,7 +108,7 @@ def exported(config, its, percent, small, example):
         if name == "torch":
             columns["file_bytes"] = one["bytes"]
             continue
-        taken = onnx.milliseconds(one, maker(small, example)(1, STEPS))
+        taken = milliseconds(one, maker(small, example)(1, STEPS))
         columns |= {f"{name}_bytes": one["bytes"], f"{name}_ms_1": taken}
         columns |= {"int8_error": one["error"]} if quantize else {"onnx_difference": one["difference"]}
     return columns, programs
