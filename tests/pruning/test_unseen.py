@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import espalier
+from espalier.pruning.csr import to_csr
 from espalier.pruning.running import maker
 
 
@@ -149,3 +150,79 @@ def test_the_lines_rebuild_buffers_that_are_not_saved_and_parameters_that_stand_
     text = (tmp_path / "small.py").read_text().replace("small.pt", str(tmp_path / "small.pt"))
     exec(text, {"model": fresh})
     assert fresh.wide.shape == (4,) and apart(small, fresh, x) == 0
+
+
+class InPlace(One):
+    def forward(self, x):
+        states = self.rnn(x)[0]
+        states *= 2
+        return self.head(states)
+
+
+class Started(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.LSTM(5, 8, batch_first=True, proj_size=2), nn.Linear(2, 3)
+        self.h, self.c = nn.Parameter(torch.randn(1, 1, 2)), nn.Parameter(torch.randn(1, 1, 8))
+
+    def forward(self, x):
+        return self.head(self.rnn(x, tuple(one.repeat(1, len(x), 1) for one in (self.h, self.c)))[0])
+
+
+def test_what_works_in_place_is_followed():
+    x = torch.randn(4, 7, 5)
+    model = InPlace(nn.GRU)
+    espalier.prune(model, structure="unit", example=x)
+    small = espalier.shrink(model, say=None, example=x)
+    assert small.rnn.hidden_size == 4 and apart(model, small, x) < 1e-6
+
+
+def normed(layer, how):
+    model = One(nn.GRU)
+    setattr(model, layer, how(getattr(model, layer)))
+    return model
+
+
+def weight_normed(rnn):
+    return nn.utils.parametrizations.weight_norm(rnn, "weight_hh_l0")
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated")
+@pytest.mark.parametrize(
+    "layer, how, told",
+    [
+        ("head", nn.utils.spectral_norm, "head.weight cannot be pruned as it is: spectral_norm computes it"),
+        ("head", nn.utils.weight_norm, "head.weight cannot be pruned as it is: weight_norm computes it"),
+        ("head", nn.utils.parametrizations.weight_norm, "weight_norm computes it.*remove_parametrizations"),
+        ("rnn", weight_normed, "rnn.weight_hh_l0 cannot be pruned as it is: weight_norm computes it"),
+    ],
+)
+def test_weights_that_something_computes_are_one_line(layer, how, told):
+    for call in (espalier.readers, lambda model, x: espalier.prune(model, structure="unit", example=x)):
+        with pytest.raises(espalier.InputError, match=told):
+            call(normed(layer, how), torch.randn(4, 7, 5))
+
+
+def test_a_start_of_two_widths_is_one_line():
+    with pytest.raises(espalier.InputError, match="rnn has proj_size and is given a start, which has two widths"):
+        espalier.prune(Started(), structure="unit", example=torch.randn(4, 7, 5))
+
+
+def test_what_spectral_norm_reads_stays():
+    x = torch.randn(4, 7, 5).double()
+    model = normed("head", nn.utils.parametrizations.spectral_norm).double().eval()
+    espalier.prune(model, structure="unit", example=x)
+    small = espalier.shrink(model, say=None, example=x)
+    assert small.rnn.hidden_size == 8 and apart(model, small, x) < 1e-10
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_csr_layers_take_a_sequence_alone(batch_first):
+    layer = nn.LSTM(5, 8, 2, batch_first=batch_first, bidirectional=True)
+    espalier.prune(layer, percent=80)
+    twin, x = to_csr(layer), torch.randn(7, 5)
+    (ours, (h, c)), (theirs, (h_, c_)) = twin(x), layer(x)
+    for one, other in ((ours, theirs), (h, h_), (c, c_)):
+        torch.testing.assert_close(one, other)
+    with pytest.raises(espalier.InputError, match="no packed sequences"):
+        twin(nn.utils.rnn.pack_sequence([x]))

@@ -45,6 +45,13 @@ class CsrLayer(nn.Module):
     def forward(self, inputs, state=None):
         if state is not None:
             raise InputError("CSR layers start from zero")
+        if not isinstance(inputs, torch.Tensor):
+            raise InputError("CSR layers take tensors, no packed sequences")
+        if inputs.dim() == 2:  # a sequence alone
+            place = 0 if self.batch_first else 1
+            out, ends = self(inputs.unsqueeze(place))
+            alone = tuple(end.squeeze(1) for end in ends) if isinstance(ends, tuple) else ends.squeeze(1)
+            return out.squeeze(place), alone
         states, last = inputs.transpose(0, 1) if self.batch_first else inputs, []
         for directions in self.weights:
             found = [self._run(states if k == 0 else states.flip(0), weights) for k, weights in enumerate(directions)]

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
+from espalier.errors import InputError
 from espalier.pruning.attention import NarrowQuery
 from espalier.pruning.units import RECURRENT
 
@@ -52,6 +53,8 @@ def slots_of(name, module, arguments, keywords):
     values = given[0].data if isinstance(given[0], PackedSequence) else given[0]
     slots = [(Slot("input", name), values, dim)]
     if isinstance(module, RECURRENT) and len(given) > 1 and given[1] is not None:
+        if getattr(module, "proj_size", 0):
+            raise InputError(f"{name} has proj_size and is given a start, which has two widths: let it start from zero")
         for part in given[1] if isinstance(given[1], tuple) else (given[1],):
             if isinstance(module, nn.RNNCellBase):
                 slots.append((Slot("hx", name), part, -1))

@@ -255,8 +255,8 @@ class Narrow:
         old = getattr(small.get_submodule(place), short)
         values = old.detach()
         for dim, indices in dims.items():
-            stay = torch.tensor([k for k in range(values.shape[dim]) if k not in indices], device=values.device)
-            values = values.index_select(dim, stay)
+            stay = [k for k in range(values.shape[dim]) if k not in indices]
+            values = values.index_select(dim, torch.tensor(stay, dtype=torch.long, device=values.device))
         fresh = nn.Parameter(values.clone(), old.requires_grad) if isinstance(old, nn.Parameter) else values.clone()
         for name in names:
             place, _, short = name.rpartition(".")

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from espalier.errors import InputError
+from espalier.pruning import reparametrised
 from espalier.pruning.layers import CARRIERS, LAYERS, Site, Slot, disturbed, mapped, slots_of
 from espalier.pruning.products import Functions
 from espalier.pruning.running import Runs, flat, parts, tensors
@@ -23,6 +24,7 @@ class Probe(Runs):
     """
 
     def __init__(self, model, inputs):
+        reparametrised.refuse_all(model)
         super().__init__(model, inputs)
         modules = dict(self.model.named_modules())
         names = dict(self.model.named_parameters())
@@ -196,13 +198,13 @@ class Probe(Runs):
         return hook
 
     def _given(self, name, module, clean):
-        """What a layer gives out: what it gave at first, its own disturbance on it; or zeros."""
+        """What a layer gives out, to be worked on in place: what it gave at first, its own disturbance on it; or zeros."""
         if self.zeroed:  # but what may only scale others
             scales = self.sites.get(Site("layer", name)) == 1
-            return clean if scales else mapped(clean, torch.zeros_like)
+            return mapped(clean, torch.clone if scales else torch.zeros_like)
         kinds = ("unit", "layer", "fixed")
         own = {site: mask for site, mask in self.disturbed.items() if site.name == name and site.kind in kinds}
-        return disturbed(module, clean, own, self._noise) if own else clean
+        return disturbed(module, clean, own, self._noise) if own else mapped(clean, torch.clone)
 
     # Slots
 

@@ -23,6 +23,18 @@ def hidden(module):
     return [name for name in expected(module) if module._parameters.get(name) is None]
 
 
+def refuse_all(model):
+    """Raise InputError about the first weight of a layer that something computes, spectral_norm as a parametrization apart:
+    what that reads stays as wide as it is.
+    """
+    for place, module in model.named_modules():
+        for name in hidden(module):
+            kinds = module.parametrizations[name] if parametrize.is_parametrized(module, name) else [None]
+            recurrent = isinstance(module, (nn.RNNBase, nn.RNNCellBase))
+            if recurrent or any(type(kind).__name__ != "_SpectralNorm" for kind in kinds):
+                refuse(model, place, name)
+
+
 def refuse(model, place, name):
     """Raise InputError about one such weight, naming what takes its re-parametrisation off.
 

@@ -160,7 +160,7 @@ def without(values, number, gone):
 
 
 def _left(values, dim, indices):
-    stay = torch.tensor([k for k in range(values.shape[dim]) if k not in indices], device=values.device)
+    stay = torch.tensor([k for k in range(values.shape[dim]) if k not in indices], dtype=torch.long, device=values.device)
     return values.index_select(dim, stay)
 
 

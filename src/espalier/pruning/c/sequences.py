@@ -188,6 +188,8 @@ class Sequences:
             return self._stepped(sequence)
         steps = sequence.shape[self.place]
         found = flat(self.runs.forward(self._with(sequence, steps)))[0]
+        if self.program.every_step and found.numel() % steps:
+            raise InputError(f"{self.name} gives out {found.numel()} numbers of {steps} steps, not as many of each")
         return found.reshape(steps, -1) if self.program.every_step else found.reshape(-1)
 
     def _stepped(self, sequence):
