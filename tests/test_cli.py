@@ -47,6 +47,10 @@ FAST = [*TINY_PRUNE, "curve=false", "logger=none"]
         (["score={a: 1}"], "score._target_ must be an import path"),
         (["score=[[1]]"], "score=[1] is unknown; there are"),
         (["export=3"], "export must be among c, c_int8, int8, onnx, torch, got 3"),
+        (["outputs="], "outputs must name a folder"),
+        (["outputs=/tmp/a[1]"], """put the value in quotes, 'outputs="/tmp/a[1]"'"""),
+        (["data.validation_fraction=0.999"], "examples leaves none to train on; lower it"),
+        (["schedule=fixed_number", "schedule.weights=9", "structure=unit"], "schedule=fixed_number counts single weights"),
         (["structure=block", "block=8"], "block must be [rows, columns], both positive, got [8]"),
         (["cell=gru,lstm"], "cell=gru,lstm names several values: add -m for a job for each"),
         (["percent=50,90"], "add -m for a job for each, or write percent=[50,90] for one job with all of them"),
@@ -105,6 +109,10 @@ def test_a_list_of_one_needs_no_brackets(door):
         ("optimizer.lr=0.1,high", "optimizer.lr=high: Value 'high' of type 'str' could not be converted to Float"),
         ("lr=0.1,0.2", "lr is no key here, but optimizer.lr is; --help lists those that there are"),
         ("safe=1,2", "safe=1: safe stands for safe.tolerance, safe.by"),
+        (
+            "safe.by=curve,levels",
+            "safe.* changes what is said of a run, not the run: give one value, and others with report=FOLDER",
+        ),
     ],
 )
 def test_a_sweep_with_a_bad_job_starts_none(door, tmp_path, override, told):
@@ -162,7 +170,7 @@ def test_a_failing_job_stops_no_other(door, tmp_path):
     ]
     assert not (log.parent / "result.json").exists()
     code, out, _ = door("prune", *sweep)
-    assert code == 1 and "1 of 2 jobs were done before" in out
+    assert code == 1 and "1 of 2 jobs was done before" in out
 
 
 def test_bad_bases_and_data_end_a_sweep_before_its_jobs(door, tmp_path):

@@ -109,7 +109,7 @@ def door(name):
             sys.argv[1:] = overrides.checked(sys.argv[1:], name, RUNS, conf())
             run()
         except (HydraException, OmegaConfBaseException) as error:
-            give_up(InputError(one_line(error)))
+            give_up(InputError(overrides.unread(sys.argv[1:]) or one_line(error)))
         except (InputError, OSError) as error:  # of a sweep, before its jobs start
             give_up(error)
         except KeyboardInterrupt:

@@ -79,6 +79,19 @@ def _looked_at(argument, conf):
     return argument
 
 
+def unread(arguments):
+    """The line on the first argument whose value Hydra cannot read; None where it reads all of them."""
+    parser = OverridesParser.create()
+    for argument in arguments:
+        key, given, value = argument.partition("=")
+        if given and not argument.startswith("-"):
+            try:
+                parser.parse_overrides([argument])
+            except HydraException:
+                return f"{argument} cannot be read as it is: put the value in quotes, '{key}=\"{value}\"'"
+    return None
+
+
 def refused(override, error):
     """The line on an override that a configuration does not take.  error: OmegaConf's, which holds the configuration."""
     key, first = error.full_key or override.partition("=")[0], str(error).splitlines()[0].rstrip(".")

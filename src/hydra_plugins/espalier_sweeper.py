@@ -103,8 +103,19 @@ class Sweeper(BasicSweeper):
             config = to_config(self.compose(chosen, parser))
             run = RUNS[story](config)
             base = base_run(config) if story == "prune" else None
-            jobs.setdefault(run.directory, Job(list(chosen), config, run, base))
+            first = jobs.setdefault(run.directory, Job(list(chosen), config, run, base))
+            if list(chosen) != first.overrides:
+                self.same(first, list(chosen), config)
         return list(jobs.values())
+
+    @staticmethod
+    def same(first, chosen, config):
+        """Tell that a job is another one's run.  Raises: InputError where it would say something else of it."""
+        if plain(getattr(first.config, "safe", None)) != plain(getattr(config, "safe", None)):
+            raise InputError("safe.* changes what is said of a run, not the run: give one value, and others with report=FOLDER")
+        ours = [override for override in chosen if override not in first.overrides]
+        theirs = [override for override in first.overrides if override not in chosen]
+        progress.current.say(f"note: {' '.join(ours)} is the same run as {' '.join(theirs)}, and no job of its own")
 
     def compose(self, chosen, parser):
         """The configuration of one job. Composed once for all jobs that choose the same members of groups: the values that

@@ -1,10 +1,11 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from espalier import tasks
-from espalier.analysis import drawing, joining, sentences, tables, thesis
+from espalier.analysis import drawing, joining, methods, sentences, tables, thesis
 from espalier.analysis.pruned import Pruned
 from espalier.tasks import ACCURACY
 
@@ -134,7 +135,8 @@ def test_a_base_that_ties_the_best_rule_is_told_first():
     bad = summary({10: (0, 0)}, cell="rnn_relu").assign(base_test_accuracy=0.767)
     told = sentences.sentences(pd.concat([good, bad]), 0.01, baselines=rules)
     assert told == [
-        "RNN-ReLU: its base, at 0.7670 on test, has learned nothing: bigram, without learning, is at 0.9480.",
+        "RNN-ReLU: its base, at 0.7670 on test, has learned nothing that a rule does not reach: bigram, without learning, "
+        "is at 0.9480.",
         "RNN-ReLU: 10 % of both kinds is free.",
         "LSTM: 10 % of both kinds is free.",
     ]
@@ -185,6 +187,28 @@ def test_settings_of_all_combinations_take_a_row_each():
     some = joining.settings(dict(enumerate(jobs[:3])))
     assert some.columns == ["cell", "seed"] and some.rows == [["gru", "0"], ["gru", "1"], ["lstm", "0"]]
     assert joining.settings({0: jobs[0]}) is None
+
+
+def test_a_safe_percent_of_units_is_the_smallest_at_which_as_many_go():
+    rows = summary({30: (0.0, 0)}, target="unit").assign(from_base=1, kept=300, total=448)
+    points = curve({percent: 1.0 if percent < 44 else 0.5 for percent in range(101)}).assign(target="unit")
+    steps = [round(0.08 * percent) for percent in points["percent"]]  # eight units
+    safe = tables.safe_percents(rows, 0.01, curve=points.assign(loss=steps))["safe"].tolist()
+    assert safe == [32] and steps[32] == steps[43] == 3 and steps[31] == 2
+    none = points.assign(accuracy=[1.0 if percent < 7 else 0.5 for percent in points["percent"]], loss=steps)
+    assert tables.safe_percents(rows, 0.01, curve=none)["safe"].tolist() == [0]
+    alone = summary({1: (0.0, 0)}, target="unit").assign(kept=448, total=448)
+    assert tables.safe_percents(alone, 0.01)["safe"].tolist() == [0]
+    assert tables.safe_percents(alone.assign(kept=300), 0.01)["safe"].tolist() == [1]
+
+
+def test_methods_that_are_level_are_all_told():
+    assert methods.listed(["a"]) == "a" and methods.listed(["a, b", "c", "d"]) == "a, b; c and d"
+    keys = [("gru", "unit", "magnitude", "global", name) for name in ("bisect", "gradual", "iterative", "one_shot")]
+    placed, values = np.array([[3.5, 1.5, 1.5, 3.5]]), np.array([[0.71, 0.8, 0.8, 0.71]])
+    told = methods._sentence(keys, [key[-1] for key in keys], 90, placed, values, [1, 2, 4, 1], [1, 2, 0, 3], ACCURACY)
+    assert "gradual and iterative are level (test accuracy 0.8000, mean rank 1.5 of 4, 2 epochs to 4 epochs of" in told
+    assert "of those that spent the fewest, 1 epoch, bisect and one_shot (0.7100)" in told
 
 
 def test_interval_is_students():

@@ -105,6 +105,8 @@ def legend(figure, axes, order=(), **more):
     labels = [textwrap.fill(label, 70) for label in shown]
     longest = max(len(line) for label in labels for line in label.splitlines())
     ncols = max(1, min(len(labels), int(figure.get_figwidth() / (0.6 + 0.063 * longest))))
+    lines = math.ceil(len(labels) / ncols) * max(len(label.splitlines()) for label in labels)
+    figure.set_figheight(figure.get_figheight() + 0.16 * max(0, lines - 4))  # or many would take the axes' place
     figure.legend(shown.values(), labels, loc="outside lower center", ncols=ncols, **more)
 
 

@@ -78,19 +78,33 @@ def _ranked(places):
     return f"{places.mean():.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
 
 
+def listed(names):
+    """`a`, `a and b`, `a; b and c`: names hold commas."""
+    return names[0] if len(names) == 1 else f"{'; '.join(names[:-1])} and {names[-1]}"
+
+
+def ends(values, told):
+    """What a value is in words, or the smallest and the largest."""
+    low, high = told(min(values)), told(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
 def _sentence(keys, names, percent, placed, values, spent, order, metric):
     first, cheap = order[0], min(spent)
     level = [names[k] for k in order if placed[:, k].mean() == placed[:, first].mean()]
-    ahead = f"ahead is {level[0]}" if len(level) == 1 else f"{', '.join(level[:-1])} and {level[-1]} are level"
+    ahead = f"ahead is {level[0]}" if len(level) == 1 else f"{listed(level)} are level"
+    tied = [k for k in order if placed[:, k].mean() == placed[:, first].mean()]
+    reached = ends([values[:, k].mean() for k in tied], "{:.4f}".format)
+    epochs = ends([round(spent[k], 1) for k in tied], plural)
     told = (
-        f"{_titled(keys)}, {percent:g} % removed: {ahead} (test {metric.label} "
-        f"{values[:, first].mean():.4f}, mean rank {placed[:, first].mean():.1f} of {len(keys)}, "
-        f"{plural(round(spent[first], 1))} of retraining)"
+        f"{_titled(keys)}, {percent:g} % removed: {ahead} (test {metric.label} {reached}, mean rank "
+        f"{placed[:, first].mean():.1f} of {len(keys)}, {epochs} of retraining)"
     )
     frugal = [k for k in order if spent[k] <= cheap + 1e-9]
-    if first not in frugal:
-        best = frugal[0]
-        told += f"; of those that spent the fewest, {plural(round(cheap, 1))}, {names[best]} ({values[:, best].mean():.4f})"
+    if not set(frugal) & set(tied):
+        best = [k for k in frugal if values[:, k].mean() == values[:, frugal[0]].mean()]
+        told += f"; of those that spent the fewest, {plural(round(cheap, 1))}, {listed([names[k] for k in best])}"
+        told += f" ({values[:, best[0]].mean():.4f})"
     seeds = len(values)
     return told + f"; n = {seeds} seed{'s' * (seeds != 1)}."
 

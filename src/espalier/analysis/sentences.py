@@ -43,12 +43,14 @@ def sentences(summary, tolerance, metric=ACCURACY, baselines=None, curve=None):
     for head in dict.fromkeys((row["cell"], *(row[key] for key in more)) for row in table):
         rows = [row for row in table if (row["cell"], *(row[key] for key in more)) == head]
         name = NAMES.get(head[0], head[0]) + "".join(f", {value}" for value in head[1:] if value)
+        simple = {rule: value for rule, value in (baselines or {}).items() if rule in SIMPLE}
         if all(learned_nothing(row, baselines, metric) for row in rows):
             rule, value = best_rule(baselines, metric)
             base = f"its base, at {rows[0]['base_test']:.4f} on test, has learned nothing"
+            if not simple or not all(learned_nothing(row, simple, metric) for row in rows):
+                base += " that a rule does not reach"
             line = f"{base}: {rule}, without learning, is at {value:.4f}."
             nothing.setdefault((head[0], line), []).append(name)
-        simple = {rule: value for rule, value in (baselines or {}).items() if rule in SIMPLE}
         if not simple or not all(learned_nothing(row, simple, metric) for row in rows):
             told.append(f"{name}: {'; '.join(_part(row, summary) for row in rows)}.")
     # A base that several series start from is told once, under its cell.

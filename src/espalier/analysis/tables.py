@@ -46,14 +46,37 @@ def cuts(summary, tolerance, metric=ACCURACY, curve=None):
 
 def safe_percents(summary, tolerance, metric=ACCURACY, curve=None):
     """The safe percent of every series and seed: the largest percent such that everything up to it stays within the tolerance
-    right after the cut; 0 if the first does not.  Arguments as for `cuts`.  Returns a DataFrame of the series, seed and `safe`.
+    right after the cut; 0 if the first does not. Where whole units or tiles go, the smallest percent at which as many go, 0
+    where none does.  Arguments as for `cuts`.  Returns a DataFrame of the series, seed and `safe`.
     """
     found = []
     for keys, rows in cuts(summary, tolerance, metric, curve).groupby([*SERIES, "seed"], sort=False):
         rows = rows.sort_values("percent")
         up_to = rows["percent"][rows["safe"].cummin()]
-        found.append(dict(zip([*SERIES, "seed"], keys), safe=up_to.max() if len(up_to) else 0))
+        largest = up_to.max() if len(up_to) else 0
+        if keys[1] == "unit" or keys[1].endswith("-block"):
+            largest = _fewest(largest, keys, summary, curve, metric)
+        found.append(dict(zip([*SERIES, "seed"], keys), safe=largest))
     return pd.DataFrame(found)
+
+
+def _fewest(percent, keys, summary, curve, metric):
+    """The smallest percent at which the same goes as at this one, as far as levels and curve can tell."""
+    level = _one(summary, keys)
+    level = level[level["percent"] == percent]
+    if len(level) and "kept" in level and (level["kept"] == level["total"]).all():
+        return 0
+    if curve is not None and len(curve):
+        points = _one(as_series(curve), keys).set_index("percent")[[metric.name, "loss"]]
+        while percent in points.index and percent - 1 in points.index and points.loc[percent].equals(points.loc[percent - 1]):
+            percent -= 1
+    return percent
+
+
+def _one(frame, keys):
+    """The rows of one series and seed."""
+    own = of_series(frame, keys[: len(SERIES)])
+    return own[own["seed"] == keys[-1]]
 
 
 def regains(rows):

@@ -4,6 +4,16 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from espalier.errors import InputError
+
+
+def held_out(fraction, count):
+    """How many of so many examples are for validation.  Raises: InputError if none is left to train on."""
+    held = round(fraction * count)
+    if held >= count:
+        raise InputError(f"data.validation_fraction={fraction} of {count} examples leaves none to train on; lower it")
+    return held
+
 
 @dataclass(frozen=True)
 class Split:

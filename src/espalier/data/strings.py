@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import torch
 
-from espalier.data.split import Split
+from espalier.data.split import Split, held_out
 from espalier.errors import InputError
 
 CODES = 128  # ASCII
@@ -102,6 +102,7 @@ def _label(label, path, line):
 
 def split_train(train, fraction, rng):
     """Take `round(fraction * N)` strings out of `train`, the classes in proportion: (rest, taken), each in random order."""
+    held_out(fraction, len(train))
     held, kept, before, seen = [], [], 0, 0
     for label in torch.unique(train.targets):
         members = rng.permutation(np.flatnonzero((train.targets == label).numpy()))

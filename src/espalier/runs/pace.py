@@ -70,4 +70,5 @@ class Pace:
         if self.path:
             measured = {kind: [units, round(self.seconds[kind], 3)] for kind, units in self.units.items() if units > 0}
             with contextlib.suppress(OSError):  # an estimate is worth no failure
-                write_json(self.path, {**(read_json(self.path) or {}), **measured})
+                before = read_json(self.path)
+                write_json(self.path, {**(before if isinstance(before, dict) else {}), **measured})

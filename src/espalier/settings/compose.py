@@ -17,7 +17,11 @@ from espalier.settings.training import TrainConfig
 
 def notes(config):
     """What is worth a line before work starts, though it is no mistake."""
-    return [doubt(percent) for percent in getattr(config, "percent", ()) if doubt(percent)]
+    told = [doubt(percent) for percent in getattr(config, "percent", ()) if doubt(percent)]
+    schedule = getattr(config, "schedule", None) or {}
+    if schedule.get("name") == "redundant" and config.percent != list(range(10, 100, 10)):
+        told.append("schedule=redundant goes on until no unit is redundant; percent is not looked at")
+    return told
 
 
 def to_config(composed):

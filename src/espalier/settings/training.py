@@ -123,6 +123,8 @@ class TrainConfig:
             self.complete_model()
         not_negative("seed", self.seed)
         positive("threads", self.threads)
+        if not self.outputs:
+            raise InputError("outputs must name a folder; outputs=. is this one")
         if self.objective is not None and self.objective not in self.objectives:
             raise InputError(f"objective must be one of {', '.join(self.objectives)}, got {self.objective!r}")
         if self.device not in ("auto", "cpu", "cuda") and not re.fullmatch(r"cuda:(0|[1-9]\d{0,2})", self.device):

@@ -191,7 +191,7 @@ class _Study:
         if tables.idle(summary):
             told += f"changes nothing, {100 * summary['base_zeros'] / summary['total']:.3g} % of the base are zero already, "
         if summary["censored"]:
-            told += f"not regained in {summary['epochs']} epochs" if summary["epochs"] else "not retrained"
+            told += f"not regained in {tables.plural(summary['epochs'])}" if summary["epochs"] else "not retrained"
         else:
             told += "nothing to regain" if epoch == 0 else f"regained in epoch {epoch}, step {summary['regain_step']}"
         log.info("%s", told)

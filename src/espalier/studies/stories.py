@@ -182,7 +182,7 @@ def finish_sweep(story, sweep, before):
     done = [job.run.directory for job in sweep.jobs if job.run.result()]
     config = sweep.jobs[0].config
     if before:
-        console().print(f"{before} of {len(sweep.jobs)} jobs were done before")
+        console().print(f"{before} of {len(sweep.jobs)} jobs {'was' if before == 1 else 'were'} done before")
     if done and story != "train":
         reasons = {" ".join(overrides): reason for overrides, reason, _ in sweep.failures}
         missing = [" ".join(job.overrides) for job in sweep.jobs if job.run.directory not in set(done)]
