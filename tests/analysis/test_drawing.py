@@ -3,7 +3,6 @@
 import itertools
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,13 +20,11 @@ RULES = {"constant": 0.5, "bigram": 0.94, "trigram": 0.945}
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Figures by name, kept open instead of being saved."""
+    """Figures by name, kept instead of being saved."""
     kept = {}
     for module in (figures, methods, redundancy, structure_figures):
         monkeypatch.setattr(module, "save", lambda figure, folder, name: kept.update({name: figure}))
-    yield kept
-    for figure in kept.values():
-        plt.close(figure)
+    return kept
 
 
 def study(cells=("rnn_tanh", "lstm"), scores=("magnitude",), seeds=3, long="", percents=(20, 50, 100)):
@@ -108,6 +105,15 @@ def test_nothing_is_cut_and_no_legend_lies_over_data(drawn, tmp_path, cells, see
     assert set(drawn) == {"accuracy", "regain", "survivors"} | ({"methods"} if long else set())
     for figure in drawn.values():
         looked_at(figure)
+
+
+def test_many_series_of_one_cell_leave_their_panel_its_room(drawn, tmp_path):
+    parts = [study(("gru",), seeds=1, long=f"{LONG} schedule.steps={number}") for number in range(7)]
+    summary, curve, results, survivors = (pd.concat(part, ignore_index=True) for part in zip(*parts))
+    figures.pruning(tmp_path, summary, curve, results, survivors, RULES, ACCURACY)
+    looked_at(drawn["accuracy"])
+    (axis,) = [axis for axis in drawn["accuracy"].axes if axis.axison]
+    assert axis.get_window_extent().height / drawn["accuracy"].dpi > 2
 
 
 def test_circles_at_both_ends_are_inside_the_frame_and_panels_are_equal(drawn, tmp_path):
@@ -205,7 +211,8 @@ def test_colours_stay_apart_without_green_cones():
         assert np.linalg.norm(simulated(one) - simulated(other)) > 10, (one, other)
 
 
-def test_figures_of_a_search_are_whole_and_in_words(drawn, tmp_path):
+@pytest.mark.parametrize("varies", [True, False])
+def test_figures_of_a_search_are_whole_and_in_words(drawn, tmp_path, varies):
     noise, rows = np.random.default_rng(0), []
     for number in range(12):
         for family in ("barabasi_albert", "watts_strogatz"):
@@ -214,7 +221,7 @@ def test_figures_of_a_search_are_whole_and_in_words(drawn, tmp_path):
             rows.append(
                 {"mode": "GRU", "graph": family, "graph_nr": number, **properties(graph), "test_acc": noise.uniform(0.5, 1)}
             )
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows) if varies else pd.DataFrame(rows).assign(test_acc=0.5)
     found = correlations(frame)
     predicted, held, _ = prediction(frame, Predictor(regressors=["bayesian_ridge"], repeats=1))
     structure_figures.families(tmp_path, frame, ACCURACY)
@@ -223,9 +230,10 @@ def test_figures_of_a_search_are_whole_and_in_words(drawn, tmp_path):
     structure_figures.predicted(tmp_path, frame, held, predicted, ACCURACY)
     for figure in drawn.values():
         looked_at(figure)
+        assert figure.get_tightbbox().height < 1.2 * figure.get_figheight()
     labels = [axis.get_xlabel() for axis in drawn["joint"].axes]
-    assert any(label.startswith("average shortest path length\n") for label in labels) and not any(
-        "_" in label for label in labels
-    )
+    assert any(label.startswith("average shortest path length\n") for label in labels)
+    assert not any("_" in label for label in labels)
+    assert varies != any("accuracy does not vary" in label for label in labels)
     assert "too few graphs" in drawn["predicted"].axes[0].get_title()
     assert all("n = 12" in label.get_text() for label in drawn["families"].axes[0].get_xticklabels())

@@ -96,7 +96,7 @@ def joint(folder, frame, correlated, metric):
             own = frame["graph"] == family
             axis.scatter(x[own], y[own], s=11, **look, alpha=0.6, linewidth=0, label=family.replace("_", " "))
         row = overall.loc[name]
-        told = "does not vary"
+        told = "does not vary" if x.nunique() < 2 else f"{metric.label} does not vary"
         if not math.isnan(row["pearson"]):
             slope, start = np.polyfit(x, y, 1)
             ends = np.array([x.min(), x.max()])
@@ -108,10 +108,12 @@ def joint(folder, frame, correlated, metric):
     fit(axes, metric)
     for axis, name in zip(axes, DRAWN):
         x = frame[name].astype(float)
-        for values, fill, transform in (
-            (x, axis.fill_between, axis.get_xaxis_transform()), (y, axis.fill_betweenx, axis.get_yaxis_transform()),
-        ):  # fmt: skip
-            counts, edges = np.histogram(values, bins=14)
+        for values, fill, transform, limits in (
+            (x, axis.fill_between, axis.get_xaxis_transform(), axis.get_xlim()),
+            (y, axis.fill_betweenx, axis.get_yaxis_transform(), axis.get_ylim()),
+        ):
+            varies = values.nunique() > 1  # of what does not, numpy's bins go beyond the axes
+            counts, edges = np.histogram(values, bins=14, range=None if varies else limits)
             heights = 1.01 + 0.1 * np.append(counts, 0) / counts.max()
             fill(edges, 1.01, heights, step="post", transform=transform, clip_on=False, color="#8d99ae", linewidth=0)
     legend(figure, axes)

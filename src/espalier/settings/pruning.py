@@ -131,7 +131,7 @@ class PruneConfig(TrainConfig):
         self.score = self.checked_score()
         if units and "smallest" in self.schedule and self.schedule["name"] != "redundant":
             raise InputError("schedule.smallest counts weights: leave it away with structure=unit, or take schedule=redundant")
-        if self.schedule["name"] == "fixed_number" and self.structure != Structure.weight:
+        if self.schedule.get("name") == "fixed_number" and self.structure != Structure.weight:
             raise InputError("schedule=fixed_number counts single weights: leave structure away, or take another schedule")
         self.modules = self.modules and sorted(set(self.modules))
         if self.schedule.get("name") == "redundant" and self.score != "variation":
