@@ -157,3 +157,36 @@ def test_what_means_nothing_is_refused(arguments, told):
     with pytest.raises(espalier.InputError, match=told):
         espalier.prune(model, percent=50, **arguments)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "call, told",
+    [
+        (lambda model: espalier.prune(model, score=["magnitude"]), "score must be a name or a function"),
+        (lambda model: espalier.prune(model, scope=["tensor"]), "scope must be a name"),
+        (lambda model: espalier.prune(model, rule=["exact"]), "rule must be one of"),
+        (lambda model: espalier.prune(model, modules=3), "modules must be names of modules, got 3"),
+        (lambda model: espalier.prune(model, gates="r"), "gates must be percents by the letters of gates"),
+        (lambda model: espalier.prune(model, score="random", generator=3), "generator must be a torch.Generator"),
+        (lambda model: espalier.prune(model, structure="unit", score="activation", data=5), "data must be an iterable"),
+        (lambda model: espalier.prune(model, structure="unit", readers=["head"], example=X), "readers must be lists of names"),
+        (
+            lambda model: espalier.prune(model, structure="unit", readers={"rnn": "head"}, example=X),
+            r"readers\['rnn'\] must be a",
+        ),
+        (lambda model: espalier.prune(model, structure="unit", example=X[:0]), "the example holds no values"),
+        (lambda model: espalier.readers(None, X), "a model is a torch.nn.Module, got NoneType"),
+        (lambda model: espalier.compress(None, X, parameters=0.5), "a model is a torch.nn.Module, got NoneType"),
+        (lambda model: espalier.compress(model, X, parameters="half"), "parameters is the share that may be left"),
+        (lambda model: espalier.compress(model, X, latency=0.5, repeats=0), "repeats must be a whole number above 0"),
+        (lambda model: espalier.compress(model, X[..., :4], parameters=0.5), "Net does not take the example: "),
+        (lambda model: espalier.compress(model, X, within=0.1, evaluate=lambda network: None), "evaluate must give a number"),
+        (lambda model: espalier.sensitivity(model, len, percents=50), "percents as a list"),
+        (lambda model: espalier.export(model, "never.onnx", X, names=["a"]), "names must be"),
+        (lambda model: espalier.export(model, "never.onnx", X[..., :4]), "Net does not take the example: "),
+    ],
+)
+def test_bad_arguments_are_one_line(call, told):
+    with pytest.raises(espalier.InputError, match=told) as error:
+        call(Net())
+    assert "\n" not in str(error.value)

@@ -1,5 +1,6 @@
 """Which part of a network tolerates how much: quality against percent for every layer, kind and gate alone."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -21,6 +22,8 @@ def sensitivity(model, evaluate, percents=(0, 20, 40, 60, 80, 90, 95), score="ma
     Returns: a list of dicts: `layer`, `kind`, `gate` (a letter, or empty: all of it), `percent`, `quality`.
     Raises: InputError if there is nothing to prune.
     """
+    if not isinstance(model, torch.nn.Module) or not isinstance(percents, Iterable):
+        raise InputError("sensitivity takes a torch.nn.Module, and percents as a list")
     rows, parts, percents = [], list(_parts(model)), list(percents)
     if not parts:
         raise InputError(f"{type(model).__name__} holds no recurrent or linear layer")

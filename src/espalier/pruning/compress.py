@@ -1,11 +1,14 @@
 """Goals instead of percents: as small, or as fast, or as good as one asks for."""
 
 import copy
+import numbers
+
+import torch
 
 from espalier.errors import InputError
 from espalier.pruning.costs import latency, size
 from espalier.pruning.prune import make_masks
-from espalier.pruning.running import maker
+from espalier.pruning.running import Runs, given, maker
 from espalier.pruning.shrink import shrink
 
 #: What can be asked for as a share of what it was.
@@ -50,8 +53,11 @@ def compress(
     if not goals and within is None:
         raise InputError(f"compress: say a goal, {'=, '.join(GOALS)}= as a share of what it was, or within= and evaluate=")
     for name, share in goals.items():
-        if not 0 < share < 1:
+        if not isinstance(share, numbers.Real) or not 0 < share < 1:
             raise InputError(f"compress: {name} is the share that may be left, above 0 and below 1, got {share}")
+    for name, count in (("rounds", rounds), ("repeats", repeats)):
+        if not isinstance(count, int) or count < 1:
+            raise InputError(f"compress: {name} must be a whole number above 0, got {count!r}")
     if within is not None and evaluate is None:
         raise InputError("compress: within= needs evaluate=, a function from a network to a number")
     how = dict(score=score, scope=scope, modules=modules, data=data)
@@ -64,9 +70,10 @@ class _Tries:
     def __init__(self, model, example, train, evaluate, higher, rounds, repeats, goals, how):
         self.model, self.example, self.train, self.evaluate = model, example, train, evaluate
         self.higher, self.rounds, self.repeats, self.goals, self.how = higher, rounds, repeats, goals, how
+        Runs(model, given(example))  # which says what does not fit
         self.inputs = maker(model, example)
         self.before = self.measured(model)
-        self.base = float(evaluate(model)) if evaluate else None
+        self.base = self.quality(model)
         self.rows = []
 
     def measured(self, model):
@@ -94,12 +101,18 @@ class _Tries:
         }  # fmt: skip
         return small, row
 
+    def quality(self, model):
+        found = self.evaluate(model) if self.evaluate else None
+        if self.evaluate and not isinstance(found, (numbers.Real, torch.Tensor)):
+            raise InputError(f"compress: evaluate must give a number, got {found!r}")
+        return None if found is None else float(found)
+
     def small_enough(self, row):
         return all(row[name] <= share for name, share in self.goals.items())
 
     def judge(self, small, row):
         """Add the quality of a network to its row, and whether it is what was asked for."""
-        row["quality"] = float(self.evaluate(small)) if self.evaluate else None
+        row["quality"] = self.quality(small)
         lost = None if self.base is None else (self.base - row["quality"]) * (1 if self.higher else -1)
         row["meets"] = self.small_enough(row) and (self.within is None or lost <= self.within)
         self.rows.append(row)

@@ -1,5 +1,6 @@
 """Ship: a network as ONNX, checked against onnxruntime, and as a state dict with the lines that rebuild it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -47,7 +48,8 @@ def export(model, path, example=None, say=print, names=None, stream=False, quant
     output), and, where something is to be said, `note`. Of ONNX also `free` (of `batch` and `time`), `inputs` (their names)
     and, of int8, `left` (kinds of nodes that stayed as they were); of C `layouts` (lines) and bytes: `state`, `stack_step`,
     `stack_run`.
-    Raises: InputError: an unknown suffix, what ONNX cannot hold, inputs that do not fit, missing packages, an unequal result.
+    Raises: InputError: an unknown suffix, a `.py` or `.h` beside it that is somebody else's, what ONNX cannot hold, inputs that
+    do not fit, missing packages, an unequal result.
     """
     path = Path(path)
     if path.suffix not in KINDS:
@@ -58,6 +60,8 @@ def export(model, path, example=None, say=print, names=None, stream=False, quant
         raise InputError("names and stream are of ONNX: in C a step is a function of its own")
     if path.suffix != ".c" and layout is not None:
         raise InputError("layout is of C: write to a path that ends with .c")
+    if names is not None and not isinstance(names, Mapping):
+        raise InputError(f'names must be {{"inputs": [...], "outputs": [...]}}, got {names!r}')
     if not isinstance(model, nn.Module):
         raise InputError(f"export takes a torch.nn.Module, got {type(model).__name__}")
     _refuse_meta(model)

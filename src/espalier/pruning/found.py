@@ -4,6 +4,7 @@ A group holds hidden units, and slices of parameters along a dimension: the colu
 whatever else puts out the same channels (what is added to them, an embedding that is tied to its reader, a learned start).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -13,6 +14,7 @@ from espalier.errors import InputError
 from espalier.pruning.blame import blame
 from espalier.pruning.layers import Site
 from espalier.pruning.reaches import Reaches
+from espalier.pruning.selection import refuse_compiled
 from espalier.pruning.units import RECURRENT, Column
 
 
@@ -44,6 +46,7 @@ class Found(Reaches):
     """
 
     def __init__(self, model, example):
+        refuse_compiled(model)
         super().__init__(model, example)
         self.groups, self.of = self._make_groups()
         self._feed()
@@ -155,7 +158,13 @@ class Found(Reaches):
 
     def check(self, readers):
         """Raise InputError where what somebody says of who reads whom is not what was found."""
+        if readers is not None and not isinstance(readers, Mapping):
+            raise InputError(
+                f'readers must be lists of names by the name of what they read, {{"rnn": ["head"]}}, got {readers!r}'
+            )
         for source, entries in (readers or {}).items():
+            if not isinstance(entries, (list, tuple)):
+                raise InputError(f"readers[{source!r}] must be a list of names, got {entries!r}")
             own = [one for one in self.units.values() if one.module == source]
             if not own:
                 raise InputError(f"readers: the example reaches no recurrent module {source!r}")

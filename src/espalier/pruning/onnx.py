@@ -18,7 +18,7 @@ from torch import nn
 import espalier
 from espalier.errors import InputError
 from espalier.pruning.onnx_session import run, session_of
-from espalier.pruning.running import SHAPE, flat, restore, state_of, tensors, with_tensors
+from espalier.pruning.running import SHAPE, Runs, flat, given, restore, state_of, tensors, with_tensors
 from espalier.pruning.same import several
 from espalier.runs import files
 
@@ -32,6 +32,7 @@ def write(model, path, example, names=None, stream=False, quantize=None):
     """Write `path`.  Returns a row for `export`.  example: as for `export`, a function or inputs."""
     _refuse(model)
     network = copy.deepcopy(model).cpu().float().eval()
+    Runs(network, single(given(example)))  # which says what does not fit
     inputs = Inputs(network, example)
     note = None
     if stream:

@@ -3,6 +3,7 @@
 import math
 import numbers
 import warnings
+from collections.abc import Iterable, Mapping
 
 import torch
 
@@ -60,8 +61,18 @@ def make_masks(
     same weights share, in which scores keep what takes long.
     """
     percent = check_percent(percent)
+    if not isinstance(score, str) and not callable(score):
+        raise InputError(f"score must be a name or a function, got {score!r}")
+    if scope is not None and not isinstance(scope, str):
+        raise InputError(f"scope must be a name, got {scope!r}")
+    if gates is not None and not isinstance(gates, Mapping):
+        raise InputError(f"gates must be percents by the letters of gates, such as {{'r': 70}}, got {gates!r}")
+    if data is not None and not isinstance(data, Iterable):
+        raise InputError(f"data must be an iterable of the model's inputs, got {data!r}")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise InputError(f"generator must be a torch.Generator, got {generator!r}")
     for name, value, known in (("structure", structure, STRUCTURES), ("rule", rule, RULES)):
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if rule == "redundant" and (structure != "unit" or score not in ("variation", UNIT_SCORES["variation"])):
         raise InputError("rule=redundant goes by what score=variation says of hidden units: add both, structure=unit too")

@@ -185,7 +185,11 @@ class Runs(Repeated):
     """
 
     def __init__(self, model, inputs):
+        if not isinstance(model, nn.Module):
+            raise InputError(f"a model is a torch.nn.Module, got {type(model).__name__}")
         self.name = type(model).__name__
+        if any(not one.numel() for one in tensors(inputs)):
+            raise InputError("the example holds no values: give a batch of one at least")
         graphs = [name for name, held in kept_states(model) if any(one.grad_fn is not None for one in held)]
         if graphs:
             raise InputError(f"{self.name} keeps a state in {graphs[0]}: reset it (to None) first")

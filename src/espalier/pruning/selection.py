@@ -1,6 +1,7 @@
 """Which weights of a model a target names."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -69,6 +70,8 @@ def linear_weights(model, names=None):
 
 def module_names(modules):
     """The argument `modules` as a list of names, or None for all."""
+    if modules is not None and not isinstance(modules, (str, Iterable)):
+        raise InputError(f"modules must be names of modules, got {modules!r}")
     return [modules] if isinstance(modules, str) else modules if modules is None else list(modules)
 
 
