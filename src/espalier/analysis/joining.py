@@ -41,7 +41,7 @@ def configurations(directories):
         config = yaml.load(
             (directory / "config.yaml").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
-        found[directory] = {key: str(value) for key, value in flat(config)}
+        found[directory] = {key: "null" if value is None else str(value) for key, value in flat(config)}
     return found
 
 
