@@ -27,7 +27,7 @@ UNCHECKED = (
 @torch.no_grad()
 def plan(model, readers=None, example=None):
     """The `Plan` of shrinking a model; the model stays as it is. Arguments and errors as for `shrink`."""
-    return _shrink_told(model, readers)[1] if example is None else _narrowing(model, readers, example)[1]
+    return (_shrink_told(model, readers) if example is None else _shrink_found(model, readers, example))[1]
 
 
 @torch.random.fork_rng(devices=[])
@@ -46,7 +46,7 @@ def shrink(model, readers=None, say=print, example=None):
     so that the output itself gets narrower. A linear layer that reads the output several times side by side (a flattened
     sequence): `("head", copies)`. Of a chain: `{"mlp.0": ["mlp.2"]}`. Modules that are not named stay as wide as they are. Our
     own models, and a model that is itself an RNN or an `nn.Sequential` of linear layers, need none.
-    say: called with a line per layer before anything is removed; None: nothing.
+    say: called with a line per layer, and with what was seen of the smaller model; None: nothing.
     example: the model's inputs: a tensor, a tuple (several arguments), a dict (by name), or a function from (batch, time) to
     one of these. With it readers are found by running the model (`espalier.readers`), and `readers` are checked against it.
 
@@ -57,17 +57,11 @@ def shrink(model, readers=None, say=print, example=None):
     Raises: InputError if it is another function, all units of a layer are dead, a reader is missing or impossible, parameters
     are shared (but with an example) or on the meta device.
     """
-    if example is not None:
-        return _shrink_found(model, readers, say or _silent, example)
-    small, planned, checked = _shrink_told(model, readers)
-    for line in (*planned.lines, *(() if checked else UNCHECKED)) if say else ():
+    small, planned, lines = _shrink_told(model, readers) if example is None else _shrink_found(model, readers, example)
+    for line in (*planned.lines, *lines) if say else ():
         say(line)
     small.kept = planned.keep
     return small
-
-
-def _silent(line):
-    pass
 
 
 def _narrowing(model, readers, example):
@@ -106,7 +100,8 @@ def _refuse_states(model):
             raise InputError(f"{type(model).__name__} keeps a state in {name}, as wide as its units: reset it (to None) first")
 
 
-def _shrink_found(model, readers, say, example):
+def _shrink_found(model, readers, example):
+    """(a smaller model, its `Plan`, lines for people)."""
     _refuse_states(model)
     beside = Beside(model, example)
     narrow, planned = _narrowing(model, readers, example)
@@ -119,12 +114,9 @@ def _shrink_found(model, readers, say, example):
         warnings.warn(
             f"in training the smaller network is another function: it differs by {trained:.1e}, for something reads what goes "
             "only there; in evaluation it is the same",
-            stacklevel=4,
+            stacklevel=5,
         )
-    for line in (*planned.lines, *lines):
-        say(line)
-    small.kept = planned.keep
-    return small
+    return small, planned, lines
 
 
 def _smaller(model, beside, narrow, planned):
@@ -170,7 +162,8 @@ def _smaller(model, beside, narrow, planned):
 
 
 def _shrink_told(model, readers):
-    """(a smaller model, its `Plan`, whether it was run beside the large one on inputs that can be made without an example).
+    """(a smaller model, its `Plan`, lines for people). It is run beside the large one on inputs that can be made without an
+    example, where that can be.
 
     Constants go into the biases of readers where that is seen to be the same: functions may stand between.
     Raises: InputError if it is another function.
@@ -187,11 +180,11 @@ def _shrink_told(model, readers):
         small = work.build() if work else model
         small = chains.build(small) if chains else small
         if beside is None:
-            return small, planned, False
+            return small, planned, UNCHECKED
         beside.folded = bool(planned.folded)
         differs = beside.difference(small, None, functools.partial(_narrowed, model, small, planned))
         if differs[0] <= beside.tolerance:
-            return small, planned, True
+            return small, planned, ()
     _refuse_other(beside, *differs)
 
 
