@@ -1,6 +1,7 @@
 """The house stands as it is drawn: arrows point down, what plans is free of torch, extras bring what they say."""
 
 import ast
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -69,3 +70,15 @@ def test_tables_are_read_to_the_last_digit_without_a_warning(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert tables.read(tmp_path / "table.csv")["x"].tolist() == values
+
+
+def test_nothing_stray_is_tracked():
+    """What tests and trials leave in the repository's folder is not taken along."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("no checkout")
+    tracked = subprocess.run([git, "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {name.partition("/")[0] for name in tracked} == {
+        ".ci", ".gitignore", "Makefile", "README.md", "benchmarks", "conf", "docs", "mkdocs.yml", "prune.py", "pyproject.toml",
+        "requirements.lock", "src", "structure_search.py", "tests", "train.py",
+    }  # fmt: skip
