@@ -33,17 +33,18 @@ PANELS = {"ms_1": "times as fast, batch 1", "ms_32": "times as fast, batch 32", 
 
 @matplotlib.rc_context(STYLE)
 def draw(folder, rows):
-    """rows: those of costs.csv.  Figure `worth`: a panel per measure, a row per cell and target; where a network is above the
+    """rows: those of costs.csv.  Figure `worth`: a panel per measure, a row per series; where a network is above the
     line at 1, it pays.
     """
     frame = pd.DataFrame(rows)
     frame = frame[frame["ms_1"].notna()] if "ms_1" in frame else frame.head(0)
     if frame.empty:
         return
-    kinds = list(frame.groupby(["cell", "target"], sort=False))
-    figure, axes = grid(3 * len(kinds), 4.0, 3.2)
-    panels = [(about, part, panel) for about, part in kinds for panel in PANELS.items()]
-    for axis, ((cell, target), part, (column, title)) in zip(axes, panels):
+    frame = tables.as_series(frame)
+    keys = tables.series(frame)
+    figure, axes = grid(3 * len(keys), 4.0, 3.2)
+    panels = [(key, tables.of_series(frame, key), panel) for key in keys for panel in PANELS.items()]
+    for axis, (key, part, (column, title)) in zip(axes, panels):
         middle = part.groupby(["network", "percent"])[column].median().astype(float)
         for name, (colour, marker, line) in NETWORKS.items():
             if name not in middle.index or middle[name].isna().all():
@@ -57,7 +58,7 @@ def draw(folder, rows):
                 ends = ends.astype(float).dropna()
                 ends = ends.rdiv(middle["dense"].reindex(ends.index), axis=0)
                 axis.vlines(ends.index, ends[f"{column}_high"], ends[f"{column}_low"], color=colour, linewidth=0.9, alpha=0.7)
-        which = f"{tables.NAMES.get(cell, cell)}, {tables.in_words(target)}: " if len(kinds) > 1 else ""
+        which = f"{tables.titled(key, keys)}: " if len(keys) > 1 else ""
         axis.set_xlabel("percent removed")
         entitle(axis, which + title)
         if column == "bytes":
@@ -88,9 +89,12 @@ def section(costs):
     told, rows = [], []
     measured = [f"ms_{batch}{end}" for batch in (1, 32) for end in ("", "_low", "_high")]
     costs = costs.reindex(columns=list(dict.fromkeys([*costs, *measured, "repeats"])))  # runs of before have no quartiles
-    for (cell, target), series in costs[costs["ms_1"].notna()].groupby(["cell", "target"], sort=False):
-        name = f"{tables.NAMES.get(cell, cell)}, {tables.in_words(target)}"
-        middle = series.groupby(["percent", "network"])[["nonzero", "bytes", "multiply_adds", *measured]].median()
+    timed = tables.as_series(costs[costs["ms_1"].notna()])
+    keys = tables.series(timed)
+    for key in keys:
+        name = tables.titled(key, keys)
+        own = tables.of_series(timed, key).groupby(["percent", "network"])
+        middle = own[["nonzero", "bytes", "multiply_adds", *measured]].median()
         there = [network for network in NETWORKS if network in middle.index.unique("network")]
         told += [f"{name}: {WAYS[network]} pays in {pays(middle, network)}." for network in there if network in WAYS]
         for percent in middle.index.unique("percent"):
