@@ -102,8 +102,6 @@ def door(name):
     run = hydra.main(**VERSION_BASE, config_path=conf(), config_name=name)(job)
 
     def main():
-        # Hydra takes a comma for a sweep; the formats of one export are a list.
-        sys.argv = [re.sub(r"^export=(\w+(?:,\w+)+)$", r"export=[\1]", argument) for argument in sys.argv]
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions reach us instead of being printed
         try:
             sys.argv[1:] = overrides.checked(sys.argv[1:], name, RUNS, conf())

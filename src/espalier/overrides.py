@@ -1,4 +1,6 @@
-"""What the command line says, looked at before Hydra does: null groups, and flags that Hydra answers with a traceback."""
+"""What the command line says, looked at before Hydra does: null groups, lists, and flags that Hydra answers with a traceback;
+and what is said of overrides that Hydra does not take.
+"""
 
 import difflib
 import os
@@ -42,6 +44,8 @@ def checked(arguments, door, doors, conf):
     sweeping = "-m" in arguments or "--multirun" in arguments
     for argument in arguments:
         key, _, value = argument.partition("=")
+        if key == "export" and re.fullmatch(r"\w+(,\w+)+", value):  # the formats of one export, not a sweep
+            argument = f"export=[{value}]"
         if key in ALONE and re.fullmatch(r"[\w.,]+" if sweeping else r"[\w.]+", value) and value != "null":
             argument = f"{key}={','.join(f'[{one}]' for one in value.split(','))}"
         left = _looked_at(argument, conf)
@@ -95,6 +99,8 @@ def unread(arguments):
 def refused(override, error):
     """The line on an override that a configuration does not take.  error: OmegaConf's, which holds the configuration."""
     key, first = error.full_key or override.partition("=")[0], str(error).splitlines()[0].rstrip(".")
+    if error.parent_node is None:
+        return f"{override}: {first}"
     config = OmegaConf.to_container(error.parent_node._get_root())
     keys = list(_dotted({name: value for name, value in config.items() if name != "hydra"}))
     if isinstance(error, (ConfigAttributeError, ConfigKeyError)):

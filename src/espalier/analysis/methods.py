@@ -91,9 +91,9 @@ def ends(values, told):
 
 def _sentence(keys, names, percent, placed, values, spent, order, metric):
     first, cheap = order[0], min(spent)
-    level = [names[k] for k in order if placed[:, k].mean() == placed[:, first].mean()]
-    ahead = f"ahead is {level[0]}" if len(level) == 1 else f"{listed(level)} are level"
     tied = [k for k in order if placed[:, k].mean() == placed[:, first].mean()]
+    level = listed([names[k] for k in tied])
+    ahead = f"ahead is {level}" if len(tied) == 1 else f"{level} are level"
     reached = ends([values[:, k].mean() for k in tied], "{:.4f}".format)
     epochs = ends([round(spent[k], 1) for k in tied], plural)
     told = (

@@ -4,9 +4,9 @@ import torch
 
 from espalier.analysis import redundancy
 from espalier.pruning.context import Context
+from espalier.pruning.running import untouched
 from espalier.pruning.structures import hidden_units
 from espalier.pruning.unit_scores import variation
-from espalier.pruning.watching import evaluating
 
 #: Values of a forecast that are drawn at most, and networks, the base and the last among them.
 MOST, NETWORKS = 240, 4
@@ -51,7 +51,7 @@ def forecasts(bench, networks):
     inputs = [one[:count] for one in split.inputs]
     said = {}
     for title in chosen:
-        with evaluating(networks[title]):
-            outputs = networks[title](*inputs).reshape(-1)
+        with untouched(networks[title]):
+            outputs = networks[title].eval()(*inputs).reshape(-1)
         said[title] = (host.origin + host.unit * outputs).cpu().numpy()
     return (host.origin + host.unit * split.targets[:count]).reshape(-1).cpu().numpy(), said

@@ -56,7 +56,7 @@ def compress(
         if not isinstance(share, numbers.Real) or not 0 < share < 1:
             raise InputError(f"compress: {name} is the share that may be left, above 0 and below 1, got {share}")
     for name, count in (("rounds", rounds), ("repeats", repeats)):
-        if not isinstance(count, int) or count < 1:
+        if not isinstance(count, numbers.Integral) or count < 1:
             raise InputError(f"compress: {name} must be a whole number above 0, got {count!r}")
     if within is not None and evaluate is None:
         raise InputError("compress: within= needs evaluate=, a function from a network to a number")

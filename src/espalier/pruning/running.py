@@ -134,8 +134,8 @@ def called(model, inputs):
 
 @contextlib.contextmanager
 def untouched(*models):
-    """Within the block models may be run; after it their modes, what they keep in attributes and buffers, and torch's state of
-    random numbers are as before.
+    """Within the block models of the user may be run; after it their modes, what they keep in attributes and buffers, and
+    torch's state of random numbers are as before. Buffers are the same tensors, which `restore`, for our copies, replaces.
     """
     before = []
     for module in [module for model in models for module in model.modules()]:

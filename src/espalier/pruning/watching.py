@@ -1,7 +1,5 @@
 """Looks at what hidden units put out while a model reads data."""
 
-import contextlib
-
 import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
@@ -50,18 +48,6 @@ def read(context, handles):
         finally:
             for handle in handles:
                 handle.remove()
-
-
-@contextlib.contextmanager
-def evaluating(model):
-    """Within the block the model is in evaluation; after it every module is in the mode that it had."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def called_with(arguments, keywords, place, name):
