@@ -135,6 +135,11 @@ def test_pays_by_hand():
     assert worth.pays(middle, "csr") == "time at batch 1 from 75 % on, time at batch 32 at no level, memory at no level"
 
 
+def test_numbers_of_levels_that_lie_close_do_not_overlap():
+    assert worth.spaced([12.5, 33.3, 54.2, 66.7, 70.8, 79.2]) == [12.5, 33.3, 54.2, 66.7, 79.2]
+    assert worth.spaced(range(10, 91, 10)) == [10, 30, 50, 70, 90] and worth.spaced([50, 50]) == [50]
+
+
 def test_what_differs_by_less_than_its_spread_is_equal():
     """dense 3.0 (2.9 to 3.2), ours 2.8 (2.7 to 2.95): as fast; at a higher level 2.0 (1.9 to 2.1): faster."""
     key = {"cell": "gru", "target": "h2h", "score": "magnitude", "scope": "global"}

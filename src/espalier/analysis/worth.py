@@ -3,7 +3,6 @@
 import math
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -69,8 +68,8 @@ def draw(folder, rows):
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_locator(NullLocator())
             axis.axhline(1, color="#22223b", linewidth=0.6)
-        ticks = np.array(sorted(part["percent"].unique()), dtype=float)
-        axis.set_xticks(ticks[:: max(1, len(ticks) // 6)])
+        ticks = spaced(part["percent"])
+        axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
     for place in range(len(PANELS)):  # the same of every row, for they are compared
         own = axes[place :: len(PANELS)]
         low, high = min(axis.get_ylim()[0] for axis in own), max(axis.get_ylim()[1] for axis in own)
@@ -80,6 +79,16 @@ def draw(folder, rows):
     if "repeats" in frame:
         head(figure, f"against dense: medians of {int(frame['repeats'].max())} passes, upright: their quartiles")
     save(figure, folder, "worth")
+
+
+def spaced(percents):
+    """Of percents those that have room for their number on an axis, the highest first of all."""
+    percents = sorted(set(map(float, percents)), reverse=True)
+    kept = percents[:1]
+    for percent in percents[1:]:
+        if kept[-1] - percent >= (percents[0] - percents[-1]) / 7:
+            kept.append(percent)
+    return kept[::-1]
 
 
 def section(costs):
